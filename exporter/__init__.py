@@ -1,0 +1,1 @@
+"""Everything that touches the world: OpenTelemetry, SQL, files, clocks, the command line."""

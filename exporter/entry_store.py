@@ -1,0 +1,173 @@
+"""Entries on their way into the ledger, and into the spool file beside it while the ledger cannot be written."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+from spanbudget.exporter.ledger.spool import Spool, entry_to_record, record_to_entry
+from spanbudget.processors import names_out as names
+from spanbudget.processors.errors import LedgerError
+from spanbudget.processors.ledger import Entry, Ledger, Spend, SpendKey, entry_spend
+
+StorePolicy: TypeAlias = Literal["deny", "allow", "lease_only"]
+RETRY_SECONDS: Final = 1.0
+"""How long a ledger that failed is left alone before it is tried again."""
+_SPEND_REMEMBERED_MAX: Final = 50_000
+
+_logger = logging.getLogger(__name__)
+
+
+class EntryStore:
+    """Appends entries to a ledger, and never loses one silently.
+
+    A ledger that fails is reported once, its entries go to the spool, and it is tried again every
+    `RETRY_SECONDS`; what the spool holds goes in first. At the spool's bound the policy decides: `deny` and
+    `lease_only` make `refusing` true, so that whoever admits calls can stop; `allow` goes on. In each case
+    the entries that cannot be kept are counted with their amount.
+
+    Args:
+        open_ledger: Opens the ledger; called again after a failure and after a fork.
+        spool: The spool file.
+        policy: What holds when entries can no longer be kept.
+
+    Attributes:
+        tallies: (metric name, reason) → count.
+        refusing: True while entries cannot be kept and the policy is not `allow`.
+    """
+
+    def __init__(self, open_ledger: Callable[[], Ledger], spool: Spool, policy: StorePolicy = "allow") -> None:
+        self._open_ledger = open_ledger
+        self._ledger: Ledger | None = None
+        self._spool = spool
+        self._policy = policy
+        self._failed_at: float | None = None
+        self._spend: dict[SpendKey, Spend] = {}
+        self.tallies: Counter[tuple[str, str]] = Counter()
+        self.refusing = False
+
+    def open(self) -> None:
+        """Opens the ledger and takes in what earlier processes left in spool files.
+
+        Raises:
+            LedgerError: The ledger cannot be used at all; a start fails loudly, a running process spools.
+        """
+        if self._ledger is None:
+            self._ledger = self._open_ledger()
+        self._drain()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last use of the ledger failed."""
+        return self._failed_at is not None
+
+    def append(self, entries: Sequence[Entry]) -> frozenset[bytes]:
+        """Puts entries into the ledger, or into the spool where that fails.
+
+        Returns:
+            Ids that the ledger already had. An entry in the spool counts as new.
+        """
+        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
+            self._to_spool(entries)
+            return frozenset()
+        try:
+            if self._failed_at is not None:
+                self._drain()
+            appended = self._opened().append(entries)
+        except LedgerError as error:
+            self._fail(error)
+            self._to_spool(entries)
+            return frozenset()
+        self._recover()
+        self._remember(appended.spend)
+        return appended.duplicates
+
+    def standing(self, response_ids: set[str], trace_ids: set[int]) -> list[Entry]:
+        """The standing calls of the ledger with these ids; none while the ledger fails."""
+        if self._failed_at is not None:
+            return []
+        try:
+            return self._opened().standing(response_ids=response_ids, trace_ids=trace_ids)
+        except LedgerError as error:
+            self._fail(error)
+            return []
+
+    def spend(self, keys: Iterable[SpendKey]) -> dict[SpendKey, Spend]:
+        """Totals of windows, of all processes; the last known ones while the ledger fails."""
+        wanted = list(keys)
+        if self._failed_at is None:
+            try:
+                return self._opened().spend(wanted)
+            except LedgerError as error:
+                self._fail(error)
+        return {key: self._spend[key] for key in wanted if key in self._spend}
+
+    def retry(self) -> None:
+        """Tries a ledger that failed again, where its time has come."""
+        if self._failed_at is not None:
+            self.append(())
+
+    def after_fork(self, spool: Spool) -> None:
+        """Leaves the parent's connection and spool alone and begins anew."""
+        self._ledger = None
+        self._spool = spool
+        self._spend.clear()
+        self.tallies = Counter()
+
+    def close(self) -> None:
+        """Closes the ledger; what the spool holds stays for the next start."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+        self._spool.close()
+
+    def _opened(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = self._open_ledger()
+        return self._ledger
+
+    def _drain(self) -> None:
+        """Appends what the spool holds; it is deleted only after the ledger has it."""
+        for batch in self._spool.drain():
+            entries = [record_to_entry(record) for record in batch.records]
+            appended = self._opened().append(entries)
+            self._remember(appended.spend)
+            batch.confirm()
+
+    def _remember(self, spend: object) -> None:
+        if len(self._spend) > _SPEND_REMEMBERED_MAX:
+            self._spend.clear()
+        self._spend.update(spend)  # type: ignore[call-overload]
+
+    def _to_spool(self, entries: Sequence[Entry]) -> None:
+        lost = 0
+        for entry in entries:
+            if self._spool.append(entry_to_record(entry)):
+                for key in entry.windows:
+                    self._spend[key] = self._spend.get(key, Spend()).plus(entry_spend(entry))
+            else:
+                lost += 1
+                self.tallies[names.ENTRIES_LOST_USD.name, self._policy] += entry.priced.cost or 0
+        if lost:
+            self.tallies[names.ENTRIES_LOST.name, self._policy] += lost
+            if not self.refusing:
+                _logger.error(
+                    "The ledger cannot be written and the spool file is full: entries are lost from now on "
+                    "(policy %s); see the metrics %s and %s",
+                    self._policy, names.ENTRIES_LOST.name, names.ENTRIES_LOST_USD.name,
+                )  # fmt: skip
+            self.refusing = self._policy != "allow"
+        self.tallies[names.ENTRIES_SPOOLED.name, "ledger"] += len(entries) - lost
+
+    def _fail(self, error: LedgerError) -> None:
+        if self._failed_at is None:
+            _logger.error("The ledger failed; entries go to the spool file until it works again: %s", error)
+        self._failed_at = time.monotonic()
+        self.tallies[names.LEDGER_ERRORS.name, type(error).__name__] += 1
+
+    def _recover(self) -> None:
+        if self._failed_at is not None:
+            _logger.warning("The ledger works again; the spool file is empty")
+            self._failed_at = None
+            self.refusing = False

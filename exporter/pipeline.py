@@ -1,0 +1,319 @@
+"""The main road: spans in, entries in the ledger, totals for the instruments. `tick` is where to begin."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanbudget.exporter.entry_store import EntryStore
+from spanbudget.exporter.ledger.spool import Spool, call_to_record, record_to_call
+from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
+from spanbudget.processors import names_out as names
+from spanbudget.processors.booking import Booker, Booking, Link, Observed
+from spanbudget.processors.budgets import BudgetBook, BudgetState
+from spanbudget.processors.call import PricedCall
+from spanbudget.processors.counting import CallCounter
+from spanbudget.processors.ledger import NO_SPEND, Entry, Spend
+from spanbudget.processors.reading import SpanReader
+from spanbudget.processors.spans import record_of
+
+BATCH_MAX: Final = 512
+"""Spans that are booked in one transaction, at most."""
+CHILDREN_SHOWN_MAX: Final = 1_000
+"""Children of one template whose state is read at a time."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline of one process is made of; a forked child makes itself new ones.
+
+    Attributes:
+        reader: Reads spans.
+        counter: Decides which span is counted.
+        booker: Books spans.
+        budgets: All budgets.
+        series: This process's own totals.
+        rejected: Further (metric name, reason) → count, of parts that keep their own.
+    """
+
+    reader: SpanReader
+    counter: CallCounter
+    booker: Booker
+    budgets: BudgetBook
+    series: SeriesBook
+    rejected: Callable[[], Mapping[tuple[str, str], int]]
+
+
+class Pipeline:
+    """Takes finished spans and turns them into settled money.
+
+    `observe` may be called by any thread; one worker thread does everything else, so no lock is ever held on
+    the application's threads.
+
+    Args:
+        make_parts: Makes the parts, now and after a fork.
+        make_spool: Makes this process's spool file, now and after a fork.
+        store: Where entries go.
+        queue_max_spans: Spans that wait in memory, at most; further ones go to the spool file.
+        max_unflushed_ms: How old spend may get before it is in the ledger, milliseconds.
+        clock_ns: Nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_parts: Callable[[], Parts],
+        make_spool: Callable[[], Spool],
+        store: EntryStore,
+        queue_max_spans: int = 10_000,
+        max_unflushed_ms: int = 50,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._make_parts = make_parts
+        self._make_spool = make_spool
+        self._store = store
+        self._queue_max = queue_max_spans
+        self._gather_seconds = max_unflushed_ms / 1000 * 0.4
+        self._clock_ns = clock_ns
+        self._begin()
+        store.open()
+
+    def _begin(self) -> None:
+        """The state that a process starts with, and a forked child starts with again."""
+        self._parts = self._make_parts()
+        self._spans_spool = self._make_spool()
+        self._queue: deque[ReadableSpan] = deque()
+        self._work = threading.RLock()
+        self._overflow = threading.Lock()
+        self._wake = threading.Event()
+        self._idle = False
+        self._stopping = False
+        self._worker: threading.Thread | None = None
+        self._spooled = 0
+        self._seen = 0
+        self._unflushed_since_ns: int | None = None
+        self._lost: Counter[tuple[str, str]] = Counter()
+
+    # The application's threads.
+
+    def observe(self, span: ReadableSpan) -> None:
+        """Takes a finished span over in O(1); when the queue is full, writes what it tells to the spool file."""
+        queue = self._queue
+        if len(queue) >= self._queue_max:
+            self._spool(span)
+            return
+        queue.append(span)
+        if self._idle:
+            self._wake.set()
+        elif self._worker is None:
+            self._start()
+
+    def _spool(self, span: ReadableSpan) -> None:
+        with self._overflow:
+            what, sampled = self._parts.booker.read(record_of(span))
+            record: dict[str, object] = {"sampled": sampled}
+            if isinstance(what, Link):
+                record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
+            else:
+                record["call"] = call_to_record(what)
+            kept = self._spans_spool.append(record)
+            self._spooled += kept
+            reason = names.SPANS_SPOOLED if kept else names.SPANS_LOST
+            self._lost[reason.name, "queue_full"] += 1
+        if self._worker is None:
+            self._start()
+
+    def _start(self) -> None:
+        with self._overflow:
+            if self._worker is None and not self._stopping:
+                self._worker = threading.Thread(target=self._run, name="spanbudget", daemon=True)
+                self._worker.start()
+
+    # The worker.
+
+    def _run(self) -> None:
+        while not self._stopping:
+            if not self._waiting():
+                self._idle = True
+                if not self._waiting() and not self._stopping:
+                    self._wake.wait(timeout=1.0 if self._store.failing else None)
+                self._idle = False
+                self._wake.clear()
+            if self._stopping:
+                return
+            if len(self._queue) < BATCH_MAX:
+                time.sleep(self._gather_seconds)
+            self._tick_safely()
+
+    def _waiting(self) -> bool:
+        return bool(self._queue) or self._spooled > 0
+
+    def _tick_safely(self) -> None:
+        """The worker must outlive a fault of ours: it is counted, logged, and the spans of that tick are lost."""
+        try:
+            self.tick(self._clock_ns())
+        except Exception:
+            self._lost[names.SPANS_LOST.name, "fault"] += 1
+            _logger.exception("SpanBudget failed on a batch of spans; see %s", names.SPANS_LOST.name)
+
+    def tick(self, now_ns: int) -> int:
+        """Books one batch of spans.
+
+        Args:
+            now_ns: Nanoseconds since the epoch.
+
+        Returns:
+            How many spans were taken from the queue and the spool file.
+        """
+        with self._work:
+            batch = self._take()
+            self._store.retry()
+            if batch:
+                self.book(batch, now_ns)
+            return len(batch)
+
+    def book(self, batch: Sequence[Observed], now_ns: int) -> list[Booking]:
+        """Counts, prices and appends a batch; the ledger is asked for what memory does not know."""
+        with self._work:
+            booker = self._parts.booker
+            ids, traces = booker.unknown(batch)
+            if ids or traces:
+                booker.remember(self._store.standing(ids, traces))
+            bookings = [booker.book(observed, now_ns) for observed in batch]
+            entries = [entry for booking in bookings for entry in booking.entries]
+            duplicates = self._store.append(entries) if entries else frozenset()
+            self._unflushed_since_ns = None
+            add = self._parts.series.add
+            for booking in bookings:
+                for entry in booking.entries:
+                    if entry.id not in duplicates:
+                        add(entry, sampled=booking.sampled)
+            return bookings
+
+    def _take(self) -> list[Observed]:
+        queue, booker = self._queue, self._parts.booker
+        if queue:
+            self._unflushed_since_ns = queue[0].end_time
+        count = min(len(queue), BATCH_MAX)
+        self._seen += count
+        batch = [booker.read(record_of(queue.popleft())) for _ in range(count)]
+        if self._spooled and len(queue) < self._queue_max // 2:
+            batch.extend(self._unspool())
+        return batch
+
+    def _unspool(self) -> list[Observed]:
+        """Takes the spans back that went to the spool file."""
+        observed: list[Observed] = []
+        with self._overflow:
+            for batch in self._spans_spool.drain():
+                for record in batch.records:
+                    sampled = bool(record.get("sampled"))
+                    link = record.get("link")
+                    what = Link(*link) if link else record_to_call(record["call"])
+                    observed.append(Observed(what, sampled))
+                batch.confirm()
+            self._spooled = 0
+        self._seen += len(observed)
+        return observed
+
+    def flush(self, timeout_seconds: float = 30.0) -> bool:
+        """Books everything observed so far.
+
+        Returns:
+            True when the ledger has it all; False when time ran out or the ledger fails (the spool has it).
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self._waiting():
+            self.tick(self._clock_ns())
+            if time.monotonic() > deadline:
+                return False
+        with self._work:  # a batch that the worker has taken is booked when the lock is free
+            return not self._store.failing
+
+    def shutdown(self, timeout_seconds: float = 30.0) -> None:
+        """Flushes, stops the worker and closes the ledger; spans observed later are not counted."""
+        if self._stopping:
+            return
+        self.flush(timeout_seconds)
+        self._stopping = True
+        self._wake.set()
+        worker = self._worker
+        if worker is not None and worker is not threading.current_thread():
+            worker.join(timeout_seconds)
+        with self._work:
+            while self._waiting():
+                self.tick(self._clock_ns())
+            self._spans_spool.close()
+            self._store.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: leaves the parent's spans to the parent and begins with nothing."""
+        self._begin()
+        self._store.after_fork(self._make_spool())
+
+    # What instruments and exporters read.
+
+    def series(self) -> Iterable[tuple[SeriesKey, SeriesTotal]]:
+        """The totals of this process's own calls."""
+        return self._parts.series.totals()
+
+    def admits(self) -> bool:
+        """False while spend cannot be kept and `on_store_error` is not `allow`: ask before a costly call."""
+        return not self._store.refusing
+
+    def budget_states(self) -> list[BudgetState]:
+        """How full every budget is now, with the spend of all processes that share the ledger."""
+        budgets, now_ns = self._parts.budgets, self._clock_ns()
+        states: list[BudgetState] = []
+        with self._work:
+            for budget in budgets.budgets:
+                for child in budgets.children(budget.name)[:CHILDREN_SHOWN_MAX]:
+                    keys = budgets.keys_at(budget.name, child, now_ns)
+                    spend: Spend = NO_SPEND
+                    for total in self._store.spend(keys).values():
+                        spend = spend.plus(total)
+                    states.append(budgets.state(budget.name, child, spend, now_ns))
+        return states
+
+    def health(self) -> Mapping[tuple[str, str], int]:
+        """(metric name, reason) → count, in the metric's unit times its divisor."""
+        with self._work:
+            health: Counter[tuple[str, str]] = Counter(self._parts.booker.tallies)
+            health.update(self._store.tallies)
+            for name, count in self._parts.rejected().items():
+                health[name] += count
+            forgotten = self._parts.counter.forgotten
+        health.update(self._lost)
+        health[names.SPANS_SEEN.name, ""] = self._seen + len(self._queue)
+        health[names.QUEUE_DEPTH.name, ""] = len(self._queue) + self._spooled
+        health[names.CALLS_FORGOTTEN.name, ""] = forgotten
+        since = self._unflushed_since_ns
+        health[names.UNFLUSHED_SECONDS.name, ""] = max(0, self._clock_ns() - since) if since else 0
+        for dimension, count in self._parts.series.overflowed().items():
+            health[names.SERIES_OVERFLOWED.name, dimension] = count
+        health[names.COUNTERS_HELD_USD.name, ""] = self._parts.series.held()
+        return health
+
+    def charge(self, trace_id: int, span_id: int, wait_seconds: float = 0.0) -> PricedCall | None:
+        """The price of the call that a span was the first to describe.
+
+        Args:
+            trace_id: 128-bit trace id.
+            span_id: 64-bit span id.
+            wait_seconds: How long to book waiting spans first, at most.
+
+        Returns:
+            The call; None where the span was merged into another one, is no call, or is forgotten.
+        """
+        if wait_seconds > 0 and self._waiting():
+            self.flush(wait_seconds)
+        with self._work:
+            entry: Entry | None = self._parts.counter.first_described(trace_id, span_id)
+            return entry.priced if entry is not None else None

@@ -1,0 +1,104 @@
+"""Puts a pipeline together from a configuration."""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from spanbudget.exporter.config import Config, ScopeConfig
+from spanbudget.exporter.entry_store import EntryStore
+from spanbudget.exporter.ledger import open_ledger
+from spanbudget.exporter.ledger.spool import Spool
+from spanbudget.exporter.pipeline import Parts, Pipeline
+from spanbudget.exporter.price_table import GenaiPriceTable
+from spanbudget.exporter.series import SeriesBook
+from spanbudget.processors import names_out as names
+from spanbudget.processors.attribution import Attribution
+from spanbudget.processors.booking import Booker
+from spanbudget.processors.budgets import BudgetBook
+from spanbudget.processors.counting import CallCounter
+from spanbudget.processors.dialects import RULES, UNKNOWN_SCOPE, ScopeRule
+from spanbudget.processors.model_names import Namer
+from spanbudget.processors.overrides import PriceBook
+from spanbudget.processors.reading import SpanReader
+
+NS_PER_DAY: Final = 86_400_000_000_000
+SERIES_LABELS: Final = ("service", "environment", "team", "feature")
+"""Labels that are dimensions of the metrics without being asked for; users and sessions are too many."""
+_logger = logging.getLogger(__name__)
+
+
+def scope_rules(scopes: Mapping[str, ScopeConfig]) -> dict[str, ScopeRule]:
+    """The rules of the configuration: what a scope's section sets replaces what is built in."""
+    return {name: _rule(RULES.get(name, UNKNOWN_SCOPE), section) for name, section in scopes.items()}
+
+
+def _rule(rule: ScopeRule, section: ScopeConfig) -> ScopeRule:
+    from dataclasses import replace  # noqa: PLC0415 - beside its only use
+
+    changes: dict[str, object] = {"ignore": section.ignore, "known": True}
+    if section.input_includes_cache is not None:
+        changes["input_includes_cache"] = section.input_includes_cache
+    if section.reports_cache_read is not None:
+        changes["cache_read"] = "yes" if section.reports_cache_read else "no"
+    if section.reports_cache_write is not None:
+        changes["cache_write"] = "yes" if section.reports_cache_write else "no"
+        changes["cache_write_openai"] = None
+        changes["doubts_zero_write"] = False
+    return replace(rule, **changes)  # type: ignore[arg-type]
+
+
+def make_reader(config: Config) -> SpanReader:
+    """A reader with the configured attribution, names and scope rules."""
+    return SpanReader(
+        attribution=Attribution(config.attribution.configured(), config.extra_labels),
+        namer=Namer(config.model_aliases),
+        scopes=scope_rules(config.scopes),
+    )
+
+
+def make_parts(config: Config, prices: Callable[[], PriceBook], *, retention: bool = True) -> Parts:
+    """All parts of a pipeline, new."""
+    reader = make_reader(config)
+    counter = CallCounter(
+        max_entries=config.counting.max_entries, max_age_ns=config.counting.max_age_seconds * 1_000_000_000
+    )
+    budgets = BudgetBook(config.budgets)
+    book = prices()
+    booker = Booker(
+        reader=reader,
+        counter=counter,
+        prices=book,
+        budgets=budgets,
+        retention_ns=config.ledger.retention_days * NS_PER_DAY if retention else None,
+    )
+    labels = tuple(dict.fromkeys([*SERIES_LABELS, *config.metrics.labels]))
+    series = SeriesBook(labels, config.metrics.max_label_values)
+
+    def rejected() -> dict[tuple[str, str], int]:
+        return {(names.SPANS_REJECTED.name, reason): count for reason, count in reader.rejected.items()}
+
+    return Parts(reader, counter, booker, budgets, series, rejected)
+
+
+def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
+    """A running pipeline with the ledger, budgets and prices of a configuration.
+
+    Args:
+        config: The configuration.
+        retention: False books calls of any age.
+
+    Raises:
+        LedgerError: The ledger cannot be opened.
+    """
+    ledger = config.ledger
+    table = GenaiPriceTable()
+    make_spool = partial(Spool.beside, ledger.url, max_bytes=ledger.spool_max_mb << 20)
+    store = EntryStore(partial(open_ledger, ledger.url), make_spool(), ledger.on_store_error)
+    return Pipeline(
+        make_parts=lambda: make_parts(config, lambda: PriceBook(table, config.prices), retention=retention),
+        make_spool=make_spool,
+        store=store,
+        queue_max_spans=ledger.queue_max_spans,
+        max_unflushed_ms=ledger.max_unflushed_ms,
+    )

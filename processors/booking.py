@@ -1,0 +1,210 @@
+"""From spans to ledger entries: read, count once, price, put against budgets."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from spanbudget.processors import names_out as names
+from spanbudget.processors.budgets import BudgetBook
+from spanbudget.processors.call import LLMCall, PricedCall
+from spanbudget.processors.counting import CallCounter, Counted, Decision
+from spanbudget.processors.ledger import Entry, SpendKey, entry_id
+from spanbudget.processors.reading import SpanReader
+from spanbudget.processors.spans import SpanRecord
+
+LATE_NS: Final = 5_000_000_000
+"""A span that is handed over this long after its end (5 s) may belong to a window that has closed."""
+UNPRICED_MODELS_MAX: Final = 200
+"""Models without a price that are counted by name; further ones are counted as `other`."""
+
+
+class Prices(Protocol):
+    """What prices a call; never raises."""
+
+    def price(self, call: LLMCall) -> PricedCall:
+        """The call with its cost."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A span that is no call, but may stand between an agent and its calls.
+
+    Attributes:
+        trace_id: 128-bit trace id.
+        span_id: 64-bit span id.
+        parent_id: Span id of the parent, 0 where there is none.
+        end_ns: End, nanoseconds since the epoch.
+    """
+
+    trace_id: int
+    span_id: int
+    parent_id: int
+    end_ns: int
+
+
+class Observed(NamedTuple):
+    """A span, read.
+
+    Attributes:
+        what: The call, or the link where the span is no call.
+        sampled: The span is exported.
+    """
+
+    what: LLMCall | Link
+    sampled: bool
+
+
+class Booking(NamedTuple):
+    """What one span changes.
+
+    Attributes:
+        decision: How it was counted.
+        entries: What is to be appended, a reversal before the entry that replaces it.
+        sampled: The span is exported.
+    """
+
+    decision: Decision
+    entries: Sequence[Entry]
+    sampled: bool = False
+
+
+class Booker:
+    """Books spans; safe for one thread.
+
+    Args:
+        reader: Reads spans.
+        counter: Decides which span is counted.
+        prices: Prices calls.
+        budgets: Knows which running totals a call belongs to.
+        retention_ns: Calls that ended longer ago are refused as `too_old`; None refuses none.
+
+    Attributes:
+        tallies: (metric name, reason) → count, of everything that happened to spans.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: SpanReader,
+        counter: CallCounter,
+        prices: Prices,
+        budgets: BudgetBook,
+        retention_ns: int | None = None,
+    ) -> None:
+        self._reader = reader
+        self._counter = counter
+        self._prices = prices
+        self._budgets = budgets
+        self._retention_ns = retention_ns
+        self.tallies: Counter[tuple[str, str]] = Counter()
+        self._unpriced: set[str] = set()
+
+    def read(self, span: SpanRecord) -> Observed:
+        """Reads one span."""
+        call = self._reader.read(span)
+        if call is None:
+            return Observed(Link(span.trace_id, span.span_id, span.parent_id, span.end_ns), span.sampled)
+        return Observed(call, span.sampled)
+
+    def unknown(self, batch: Sequence[Observed]) -> tuple[set[str], set[int]]:
+        """Response ids and traces which only the ledger may know, and which it is to be asked for."""
+        ids: set[str] = set()
+        traces: set[int] = set()
+        counter = self._counter
+        for what, _ in batch:
+            if type(what) is Link:
+                continue
+            call: LLMCall = what  # type: ignore[assignment]
+            if call.response_id is not None and not counter.knows_response(call.response_id):
+                ids.add(call.response_id)
+            if call.aggregate and not counter.knows_trace(call.trace_id):
+                traces.add(call.trace_id)
+        return ids, traces
+
+    def remember(self, standing: Sequence[Entry]) -> None:
+        """Takes calls of the ledger into the counter's memory."""
+        for entry in standing:
+            self._counter.remember(entry)
+
+    def book(self, observed: Observed, now_ns: int) -> Booking:
+        """Decides, prices and books one span.
+
+        Args:
+            observed: The span.
+            now_ns: Nanoseconds since the epoch.
+        """
+        what, sampled = observed
+        tallies = self.tallies
+        if type(what) is Link:
+            decision = self._counter.decide_other(what.trace_id, what.span_id, what.parent_id, what.end_ns)
+            tallies[names.SPANS_SKIPPED.name, "no_call"] += 1
+            if not decision.taken_back:
+                return Booking(decision, ())
+            return Booking(decision, [self._reversal(counted) for counted in decision.taken_back if counted.booked])
+        call: LLMCall = what  # type: ignore[assignment]
+        decision = self._counter.decide(call)
+        action = decision.action
+        entries = [self._reversal(counted) for counted in decision.taken_back if counted.booked]
+        if action == "count":
+            tallies[names.SPANS_COUNTED.name, call.usage_confidence] += 1
+        elif action == "merge":
+            tallies[names.SPANS_MERGED.name, decision.reason] += 1
+            return Booking(decision, entries, sampled)
+        elif action == "skip":
+            tallies[names.SPANS_SKIPPED.name, decision.reason] += 1
+            return Booking(decision, entries, sampled)
+        else:
+            tallies[names.SPANS_MERGED.name, decision.reason] += 1
+            tallies[names.SPANS_RESTATED.name, decision.reason] += 1
+            if decision.replaced is not None:
+                entries.append(self._reverse(decision.replaced))
+        counted = decision.counted
+        if counted is not None:
+            entry = self._entry(counted.call, now_ns)
+            counted.booked = entry
+            if entry is not None:
+                entries.append(entry)
+        return Booking(decision, entries, sampled)
+
+    def _entry(self, call: LLMCall, now_ns: int) -> Entry | None:
+        age_ns = now_ns - call.end_ns
+        if self._retention_ns is not None and age_ns > self._retention_ns:
+            self.tallies[names.SPANS_REJECTED.name, "too_old"] += 1
+            return None
+        priced = self._prices.price(call)
+        if priced.cost is None:
+            self._tally_unpriced(call)
+        windows = self._budgets.windows_of(call)
+        if age_ns > LATE_NS and windows and self._is_late(call, windows, now_ns):
+            self.tallies[names.SPANS_LATE.name, "closed_window"] += 1
+        return Entry(entry_id(call), "call", priced, windows)
+
+    def _is_late(self, call: LLMCall, windows: tuple[SpendKey, ...], now_ns: int) -> bool:
+        current = {key.budget: key.start_ns for key in windows}
+        for budget in current:
+            window = self._budgets.budget(budget).period.window(now_ns)
+            if window.start_ns != current[budget] and call.end_ns < window.start_ns:
+                return True
+        return False
+
+    def _tally_unpriced(self, call: LLMCall) -> None:
+        model = call.model or "unknown"
+        if model not in self._unpriced:
+            if len(self._unpriced) >= UNPRICED_MODELS_MAX:
+                model = "other"
+            else:
+                self._unpriced.add(model)
+        self.tallies[names.CALLS_UNPRICED.name, model] += 1
+
+    def _reversal(self, counted: Counted) -> Entry:
+        entry = counted.booked
+        assert entry is not None  # noqa: S101 - the callers look first
+        counted.booked = None
+        self.tallies[names.SPANS_RESTATED.name, "aggregate"] += 1
+        return self._reverse(entry)
+
+    def _reverse(self, entry: Entry) -> Entry:
+        windows = entry.windows or self._budgets.windows_of(entry.priced.call)
+        return Entry(entry_id(entry.priced.call, "reversal"), "reversal", entry.priced, windows)

@@ -1,0 +1,470 @@
+"""Budgets: which calls they count, in which running totals, and how full they are.
+
+A budget holds rules and no spend. `BudgetBook` answers the two questions of the hot path and of the rules:
+which totals does this call belong to, and what do the totals mean?
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from spanbudget.processors.call import Labels, LLMCall
+from spanbudget.processors.ledger import Spend, SpendKey
+from spanbudget.processors.periods import INSTANT_MAX_NS, NS_PER_SECOND, Period, Window, WindowMemo
+
+BudgetStatus: TypeAlias = Literal["ok", "warning", "critical", "exceeded", "suspended"]
+
+LABEL_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "service.name": "service",
+        "deployment.environment.name": "environment",
+        "deployment.environment": "environment",
+        "user.id": "user",
+        "enduser.id": "user",
+        "session.id": "session",
+        "gen_ai.conversation.id": "session",
+        "gen_ai.provider.name": "provider",
+        "gen_ai.system": "provider",
+        "gen_ai.request.model": "request_model",
+        "gen_ai.response.model": "response_model",
+        "gen_ai.operation.name": "operation",
+    }
+)
+"""OpenTelemetry attribute → label; every other name is a label of that very name."""
+
+CHILDREN_MAX: Final = 10_000
+ROUTES_MAX: Final = 16_384
+"""Label sets that are remembered; at the limit all are forgotten and learned again (about 10 µs each)."""
+OTHER_CHILD: Final = "(other)"
+UNKNOWN_VALUE: Final = "(unknown)"
+_VALUE_CHARS_MAX: Final = 160
+"""Longer label values are cut and hashed, so that a child fits into a database index."""
+_ESCAPED: Final = re.compile("[%,=~\\x00-\\x1f\\x7f\ud800-\udfff]|^\\(")
+_PERCENT: Final = 100
+
+
+class CallIdentity(NamedTuple):
+    """What a selector can see of a call beside its labels; None where unknown."""
+
+    provider: str | None = None
+    model: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    tier: str | None = None
+    operation: str | None = None
+
+
+def canonical_label(name: str) -> str:
+    """The label that an attribute name stands for: `user.id` → `user`, `tenant.id` → `tenant.id`."""
+    return LABEL_ALIASES.get(name, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which calls a budget counts: every label must have one of its values.
+
+    Attributes:
+        terms: Label → allowed values, sorted by label. `*` in a value stands for any text. A call without
+            the label does not match, not even `*`. No terms match every call.
+    """
+
+    terms: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def of(cls, match: Mapping[str, Iterable[str]]) -> "Selector":
+        """Builds a selector from label or attribute names.
+
+        Raises:
+            ValueError: Two names stand for the same label, or a label has no value.
+        """
+        terms: dict[str, tuple[str, ...]] = {}
+        for name, values in match.items():
+            label = canonical_label(name)
+            if label in terms:
+                raise ValueError(f"{name!r} and another key both select the label {label!r}")
+            terms[label] = tuple(values)
+            if not terms[label]:
+                raise ValueError(f"the label {label!r} has no allowed value")
+        return cls(tuple(sorted(terms.items())))
+
+    def matches(self, values: Mapping[str, str]) -> bool:
+        """Whether a call with these labels is counted."""
+        for label, patterns in self.terms:
+            value = values.get(label)
+            if value is None or not any(wildcard_match(pattern, value) for pattern in patterns):
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Whole percents of a limit; `exceeded` (the emergency) is always 100.
+
+    Attributes:
+        warning: 1 to 99, below `critical`.
+        critical: 2 to 100.
+    """
+
+    warning: int = 80
+    critical: int = 90
+
+    def __post_init__(self) -> None:
+        if not 0 < self.warning < self.critical <= _PERCENT:
+            raise ValueError(f"0 < warning < critical <= 100 must hold, not {self.warning}, {self.critical}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A limit on spend.
+
+    Attributes:
+        name: Unique name.
+        selector: Which calls count.
+        max_cost: Limit in pico-USD, above 0; None where money is not limited.
+        max_tokens: Limit in tokens, above 0; None where tokens are not limited.
+        max_requests: Limit in calls, above 0; None where calls are not limited.
+        period: How time is cut into windows.
+        per: Canonical label names; each combination of values is a child with these limits of its own.
+        hard_limit: Whether calls are refused that could exceed the limit.
+        auto_suspend: Whether an exceeded budget refuses every call until its window ends.
+        thresholds: Where warning and critical begin.
+
+    Raises:
+        ValueError: There is no limit, or a limit is not above 0.
+    """
+
+    name: str
+    selector: Selector = field(default_factory=Selector)
+    max_cost: int | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
+    period: Period = field(default_factory=lambda: Period("monthly"))
+    per: tuple[str, ...] = ()
+    hard_limit: bool = False
+    auto_suspend: bool = False
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def __post_init__(self) -> None:
+        limits = [limit for limit in (self.max_cost, self.max_tokens, self.max_requests) if limit is not None]
+        if not limits or min(limits) <= 0:
+            raise ValueError(f"budget {self.name!r} needs a limit, and every limit must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How full a budget, or one child of a template, is.
+
+    Attributes:
+        budget: Name of the budget.
+        child: The child's text; "" for a plain budget.
+        window: The time that `spent` is from.
+        limit_cost: Limit in pico-USD; None where money is not limited.
+        limit_tokens: Limit in tokens; None where tokens are not limited.
+        limit_requests: Limit in calls; None where calls are not limited.
+        spent: Settled spend of the window.
+        reserved: Money that calls in flight hold, pico-USD. It lowers `remaining_cost` and not the status: a
+            reservation is a worst case that mostly comes back.
+        thresholds: Where warning and critical begin.
+        auto_suspend: Whether being exceeded suspends the budget.
+    """
+
+    budget: str
+    child: str
+    window: Window
+    limit_cost: int | None
+    limit_tokens: int | None
+    limit_requests: int | None
+    spent: Spend
+    reserved: int
+    thresholds: Thresholds
+    auto_suspend: bool
+
+    @property
+    def remaining_cost(self) -> int | None:
+        """Limit less settled and reserved money, pico-USD; negative where overspent, None without limit."""
+        return None if self.limit_cost is None else self.limit_cost - self.spent.cost - self.reserved
+
+    @property
+    def remaining_tokens(self) -> int | None:
+        """Limit less settled tokens; negative where overspent, None without limit."""
+        return None if self.limit_tokens is None else self.limit_tokens - self.spent.tokens
+
+    @property
+    def remaining_requests(self) -> int | None:
+        """Limit less settled calls; negative where overspent, None without limit."""
+        return None if self.limit_requests is None else self.limit_requests - self.spent.requests
+
+    @property
+    def utilization(self) -> float:
+        """Settled spend over its limit, 0 and up, of the fullest limit; for display, never for decisions."""
+        return max(spent / limit for spent, limit in self._measures())
+
+    @property
+    def suspended(self) -> bool:
+        """Whether every call is refused until the window ends."""
+        return self.auto_suspend and self.reached(_PERCENT)
+
+    @property
+    def status(self) -> BudgetStatus:
+        """The highest level that any limit has reached; exactly 80 % is already at the level of 80 %."""
+        if self.reached(_PERCENT):
+            return "suspended" if self.auto_suspend else "exceeded"
+        if self.reached(self.thresholds.critical):
+            return "critical"
+        return "warning" if self.reached(self.thresholds.warning) else "ok"
+
+    def reached(self, percent: int) -> bool:
+        """Whether a limit is spent to this percent, in exact integers."""
+        return any(spent * _PERCENT >= limit * percent for spent, limit in self._measures())
+
+    def _measures(self) -> list[tuple[int, int]]:
+        pairs = (
+            (self.spent.cost, self.limit_cost),
+            (self.spent.tokens, self.limit_tokens),
+            (self.spent.requests, self.limit_requests),
+        )
+        return [(spent, limit) for spent, limit in pairs if limit is not None]
+
+
+class BudgetBook:
+    """All budgets, and which running totals a call belongs to.
+
+    Children of a `per` template exist from the first call on. A budget has at most `children_max` of them
+    at a time: in one window, or for a rolling period in one stretch of its length. Further ones share the
+    child `(other)` and are counted. The bound holds for each process by itself.
+
+    Several threads may ask at once: what they share is replaced, never changed in place. They may then pass
+    `children_max` by one child each.
+
+    Raises:
+        ValueError: Two budgets have the same name.
+    """
+
+    __slots__ = ("_by_name", "_lanes", "_names", "_routes", "_routes_max", "_shared")
+
+    def __init__(
+        self, budgets: Sequence[Budget], *, children_max: int = CHILDREN_MAX, routes_max: int = ROUTES_MAX
+    ) -> None:
+        self._by_name = {budget.name: budget for budget in budgets}
+        if len(self._by_name) != len(budgets):
+            raise ValueError("two budgets have the same name")
+        self._lanes = {budget.name: _Lane(budget, children_max) for budget in budgets}
+        self._names = tuple(sorted({name for budget in budgets for name in _label_names(budget)}))
+        self._routes: dict[tuple[Labels, CallIdentity], _Route] = {}
+        self._shared: dict[tuple[str | None, ...], _Route] = {}
+        self._routes_max = routes_max
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets, in the order given."""
+        return tuple(self._by_name.values())
+
+    def budget(self, name: str) -> Budget:
+        """The budget of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._by_name[name]
+
+    def windows(self, labels: Labels, identity: CallIdentity, end_ns: int) -> tuple[SpendKey, ...]:
+        """The running totals that a call belongs to, in the order of the budgets.
+
+        Args:
+            labels: Attribution labels with canonical names, sorted by name.
+            identity: Provider, models, tier and operation of the call.
+            end_ns: When the call ended, nanoseconds since the epoch.
+        """
+        route = self._routes.get((labels, identity)) or self._learn(labels, identity)
+        start_ns, until_ns, keys = route.current
+        return keys if start_ns <= end_ns < until_ns else route.refresh(end_ns)
+
+    def windows_of(self, call: LLMCall) -> tuple[SpendKey, ...]:
+        """The running totals that a call belongs to; see `windows`."""
+        return self.windows(call.labels, identity_of(call), call.end_ns)
+
+    def keys_at(self, budget: str, child: str, now_ns: int) -> tuple[SpendKey, ...]:
+        """The totals whose sum is the spend at `now_ns`: one, or a rolling period's slices, up to 2160."""
+        period = self._by_name[budget].period
+        text = period.text
+        return tuple(SpendKey(budget, child, text, start_ns) for start_ns in period.slices(now_ns))
+
+    def children(self, budget: str) -> tuple[str, ...]:
+        """The children with calls in the latest window, sorted, and `(other)` once it was needed.
+
+        A budget without `per` is its own only child: ("",).
+        """
+        lane = self._lanes[budget]
+        return tuple(sorted(lane.children())) if lane.budget.per else ("",)
+
+    def folded(self, budget: str) -> int:
+        """How often a label set was put into `(other)` since the start, once for each window."""
+        return self._lanes[budget].folded
+
+    def state(self, budget: str, child: str, spend: Spend, now_ns: int, *, reserved: int = 0) -> BudgetState:
+        """What `spend`, the sum over `keys_at`, means for the budget.
+
+        Args:
+            budget: Name of the budget.
+            child: The child's text, "" for a budget without `per`.
+            spend: Settled spend.
+            now_ns: Nanoseconds since the epoch; chooses the window.
+            reserved: Money held by calls in flight, pico-USD.
+        """
+        rule = self._by_name[budget]
+        return BudgetState(
+            budget=budget,
+            child=child,
+            window=rule.period.span(now_ns),
+            limit_cost=rule.max_cost,
+            limit_tokens=rule.max_tokens,
+            limit_requests=rule.max_requests,
+            spent=spend,
+            reserved=reserved,
+            thresholds=rule.thresholds,
+            auto_suspend=rule.auto_suspend,
+        )
+
+    def _learn(self, labels: Labels, identity: CallIdentity) -> "_Route":
+        values = dict(labels)
+        for name, value in zip(CallIdentity._fields, identity, strict=True):
+            values.pop(name, None)  # A custom label never stands in for what the call itself says.
+            if value is not None:
+                values[name] = value
+        if len(self._routes) >= self._routes_max:
+            self._routes, self._shared = {}, {}
+        # Labels that no budget looks at (sessions, say) share one route, so that its windows are made once.
+        relevant = tuple(values.get(name) for name in self._names)
+        route = self._shared.get(relevant)
+        if route is None:
+            matching = [lane for lane in self._lanes.values() if lane.budget.selector.matches(values)]
+            route = _Route(tuple((lane, child_text(lane.budget.per, values)) for lane in matching))
+            self._shared[relevant] = route
+        self._routes[labels, identity] = route
+        return route
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A budget with what is remembered about it: its last window and the children seen."""
+
+    budget: Budget
+    children_max: int
+    folded: int = 0
+    memo: WindowMemo = field(init=False)
+    period_text: str = field(init=False)
+    seen: set[str] = field(default_factory=set)
+    seen_before: set[str] = field(default_factory=set)
+    seen_until_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.memo = WindowMemo(self.budget.period)
+        self.period_text = self.budget.period.text
+
+    def key(self, child: str, end_ns: int) -> tuple[Window, SpendKey]:
+        window = self.memo.window(end_ns)
+        if self.budget.per:
+            child = self._admit(child, window)
+        return window, SpendKey(self.budget.name, child, self.period_text, window.start_ns)
+
+    def children(self) -> set[str]:
+        seen = self.seen | self.seen_before if self.budget.period.kind == "rolling" else self.seen
+        return seen | {OTHER_CHILD} if self.folded else seen
+
+    def _admit(self, child: str, window: Window) -> str:
+        if window.start_ns >= self.seen_until_ns:
+            rolling_ns = self.budget.period.rolling_seconds * NS_PER_SECOND
+            self.seen_until_ns = window.start_ns + rolling_ns if rolling_ns else window.end_ns
+            self.seen, self.seen_before = set(), self.seen
+        if child not in self.seen:
+            if len(self.seen) >= self.children_max:
+                self.folded += 1
+                return OTHER_CHILD
+            self.seen.add(child)
+        return child
+
+
+@dataclass(slots=True)
+class _Route:
+    """The budgets and children of one set of labels, with the keys of its last windows.
+
+    Attributes:
+        stops: The budgets that match, with the child's text.
+        current: From when until when `keys` hold, and the keys; replaced as one, so that no thread mixes two.
+    """
+
+    stops: tuple[tuple[_Lane, str], ...]
+    current: tuple[int, int, tuple[SpendKey, ...]] = (0, 0, ())
+
+    def refresh(self, end_ns: int) -> tuple[SpendKey, ...]:
+        stops = [lane.key(child, end_ns) for lane, child in self.stops]
+        start_ns = max((window.start_ns for window, _ in stops), default=0)
+        until_ns = min((window.end_ns for window, _ in stops), default=INSTANT_MAX_NS)
+        keys = tuple(key for _, key in stops)
+        self.current = (start_ns, until_ns, keys)
+        return keys
+
+
+def identity_of(call: LLMCall) -> CallIdentity:
+    """What a selector can see of a call beside its labels."""
+    return CallIdentity(
+        call.provider, call.model, call.request_model, call.response_model, call.tier, call.operation
+    )
+
+
+def child_text(per: tuple[str, ...], values: Mapping[str, str]) -> str:
+    """The name of a template's child: `team=search,user=alice`; two different sets of values never share one.
+
+    A call without a label is not exempt from the template: it belongs to the child `user=(unknown)`. A value
+    that really is `(unknown)` is written `%28unknown)`; values over 160 characters are cut and hashed.
+    """
+    return ",".join(
+        f"{_escape(name)}={_escape(values[name]) if name in values else UNKNOWN_VALUE}" for name in per
+    )
+
+
+def child_labels(child: str) -> tuple[tuple[str, str | None], ...]:
+    """The labels of a child, for display and dashboards; None where the label was missing.
+
+    A value that was cut keeps its first 160 characters and a `~`; `(other)` and "" have no labels.
+    """
+    pairs = [part.partition("=") for part in child.split(",")] if "=" in child else []
+    return tuple(
+        (_unescape(name), None if text == UNKNOWN_VALUE else _unescape(text)) for name, _, text in pairs
+    )
+
+
+def wildcard_match(pattern: str, value: str) -> bool:
+    """Whether the whole value fits the pattern, where `*` is any text; in time linear in the pieces."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return value == pattern
+    *middle, last = rest
+    if len(value) < len(first) + len(last) or not (value.startswith(first) and value.endswith(last)):
+        return False
+    at, end = len(first), len(value) - len(last)
+    for piece in middle:
+        at = value.find(piece, at, end) + len(piece)
+        if at < len(piece):
+            return False
+    return True
+
+
+def _label_names(budget: Budget) -> set[str]:
+    return {label for label, _ in budget.selector.terms} | set(budget.per)
+
+
+def _escape(value: str) -> str:
+    head = _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", value[:_VALUE_CHARS_MAX])
+    if len(value) <= _VALUE_CHARS_MAX:
+        return head
+    return f"{head}~{blake2b(value.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def _unescape(text: str) -> str:
+    head, cut, _ = text.partition("~")
+    plain = re.sub("%(D[89A-F][0-9A-F]{2}|[0-7][0-9A-F])", lambda found: chr(int(found[1], 16)), head)
+    return plain + cut

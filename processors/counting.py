@@ -1,0 +1,415 @@
+"""One call, however many spans describe it.
+
+A span is decided when it ends. In this order: the provider's response id; an ancestor whose descendant was
+counted (or the other way round, where the ancestor came first); a sibling that shows the same call by time,
+model and tokens. What a later span knows better restates the counted call.
+
+Memory is bounded by entries and by age in span time, so that the same spans give the same decisions at any
+speed. What is forgotten is counted; the ledger remembers response ids and traces for longer.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from spanbudget.processors.call import LLMCall
+from spanbudget.processors.dialects import DETACHED_SCOPES
+from spanbudget.processors.evidence import (
+    combined,
+    nested,
+    overlaps,
+    same_model,
+    same_provider,
+    sums_agree,
+    tells_usage,
+    usage_agrees,
+    usage_known,
+)
+from spanbudget.processors.ledger import Entry
+
+Action: TypeAlias = Literal["count", "restate", "merge", "skip"]
+DEPTH_MAX: Final = 1_000
+"""Longest chain of parents that is followed; a longer one is a cycle or garbage."""
+CANDIDATES_MAX: Final = 64
+"""Counted calls of a trace that are looked at as siblings, the newest first."""
+
+
+@dataclass(slots=True)
+class Counted:
+    """A call that is counted, as it stands; the memory of the counter, changed only by it and its owner.
+
+    Attributes:
+        call: The call as it is booked now.
+        scopes: The scopes whose spans are in it; one span of each at most.
+        booked: The entry that books it, set by the owner; None before, and where it was refused.
+        first: Trace id and span id of the span that was the first to describe it.
+        stands: False once it was taken back.
+    """
+
+    call: LLMCall
+    scopes: set[str]
+    first: tuple[int, int]
+    booked: Entry | None = None
+    stands: bool = True
+
+
+class Decision(NamedTuple):
+    """What to do about one span.
+
+    Attributes:
+        action: `count` books `counted.call`; `restate` reverses `replaced` and books `counted.call`;
+            `merge` and `skip` book nothing.
+        reason: Why, one word: `new`, `response_id`, `ancestor`, `descendant`, `sibling`, `detached_trace`,
+            `aggregate`, `duplicate_span`, `no_call`.
+        counted: The counted call that the span now belongs to; None where it is no call.
+        replaced: The entry that a `restate` reverses.
+        taken_back: Counted aggregates whose children turned up: they are reversed.
+    """
+
+    action: Action
+    reason: str
+    counted: Counted | None = None
+    replaced: Entry | None = None
+    taken_back: Sequence[Counted] = ()
+
+
+_NO_CALL: Final = Decision("skip", "no_call")
+
+
+class _Trace:
+    """What is remembered of one trace."""
+
+    __slots__ = ("calls", "covered", "of_span", "parents", "seen_ns")
+
+    def __init__(self) -> None:
+        self.parents: dict[int, int] = {}  # span → parent, for every span that ended
+        self.of_span: dict[int, Counted] = {}  # span → the call it belongs to
+        self.covered: dict[int, list[Counted]] = {}  # span that has not ended → calls below it
+        self.calls: list[Counted] = []
+        self.seen_ns = 0
+
+
+class CallCounter:
+    """Decides each span; safe for one thread.
+
+    Args:
+        max_entries: Spans that are remembered, of all traces together.
+        max_age_ns: How long after its last span a trace is remembered, in span time.
+
+    Attributes:
+        forgotten: Counted calls that were forgotten at a bound.
+    """
+
+    def __init__(self, *, max_entries: int = 50_000, max_age_ns: int = 900_000_000_000) -> None:
+        self._max_entries = max_entries
+        self._max_age_ns = max_age_ns
+        self._traces: dict[int, _Trace] = {}
+        self._by_response: dict[str, list[Counted]] = {}
+        self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls in detached traces
+        self._size = 0
+        self._newest_ns = 0
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def knows(self, trace_id: int, span_id: int) -> bool:
+        """Whether the span was already decided and is still remembered."""
+        trace = self._traces.get(trace_id)
+        return trace is not None and span_id in trace.parents
+
+    def knows_response(self, response_id: str) -> bool:
+        """Whether a counted call with the response id is remembered."""
+        return response_id in self._by_response
+
+    def knows_trace(self, trace_id: int) -> bool:
+        """Whether anything of the trace is remembered."""
+        return trace_id in self._traces
+
+    def first_described(self, trace_id: int, span_id: int) -> Entry | None:
+        """The entry of the call which the span was the first to describe; None where it was not, or forgotten."""
+        trace = self._traces.get(trace_id)
+        counted = trace.of_span.get(span_id) if trace is not None else None
+        return counted.booked if counted is not None and counted.first == (trace_id, span_id) else None
+
+    def remember(self, entry: Entry) -> None:
+        """Takes a standing call of the ledger into memory, as if its span had been decided here."""
+        call = entry.priced.call
+        if self.knows(call.trace_id, call.span_id):
+            return
+        trace = self._trace(call.trace_id, call.end_ns)
+        counted = Counted(call, {call.scope}, (call.trace_id, call.span_id), entry)
+        self._keep(trace, call.span_id, call.parent_id)
+        self._add(trace, counted)
+        self._cover(trace, call.parent_id, [counted])
+
+    def decide_other(self, trace_id: int, span_id: int, parent_id: int, end_ns: int) -> Decision:
+        """Takes note of a span that is no call: it may stand between an agent and its calls."""
+        trace = self._traces.get(trace_id)
+        if trace is None:
+            if not parent_id:
+                return _NO_CALL
+            trace = self._trace(trace_id, end_ns)
+        if span_id in trace.parents:
+            return _NO_CALL
+        self._keep(trace, span_id, parent_id)
+        below = trace.covered.pop(span_id, None)
+        if below and parent_id:
+            back = self._cover(trace, parent_id, below)
+            if back:
+                return Decision("skip", "no_call", taken_back=back)
+        return _NO_CALL
+
+    def decide(self, call: LLMCall) -> Decision:
+        """Decides a span that describes a call."""
+        trace = self._trace(call.trace_id, call.end_ns)
+        if call.span_id in trace.parents:
+            return Decision("skip", "duplicate_span", trace.of_span.get(call.span_id))
+        self._keep(trace, call.span_id, call.parent_id)
+        below = trace.covered.pop(call.span_id, None)
+        if call.aggregate:
+            return self._decide_aggregate(trace, call, below)
+        found = (
+            self._by_id(call)
+            or (self._among(call, below) if below else None)
+            or self._above(trace, call)
+            or self._sibling(trace, call)
+            or self._detached(call)
+        )
+        if found is None:
+            return self._count(trace, call, below)
+        counted, reason = found
+        return self._merge(trace, call, counted, reason, below)
+
+    def _trace(self, trace_id: int, end_ns: int) -> _Trace:
+        """The memory of a trace, made the youngest; the oldest go when they are too old."""
+        traces = self._traces
+        trace = traces.pop(trace_id, None)
+        if trace is None:
+            trace = _Trace()
+        traces[trace_id] = trace
+        if end_ns > trace.seen_ns:
+            trace.seen_ns = end_ns
+            if end_ns > self._newest_ns:
+                self._newest_ns = end_ns
+                self._forget_old()
+        return trace
+
+    def _keep(self, trace: _Trace, span_id: int, parent_id: int) -> None:
+        trace.parents[span_id] = parent_id
+        self._size += 1
+        if self._size > self._max_entries:
+            self._forget(trace)
+
+    def _add(self, trace: _Trace, counted: Counted) -> None:
+        call = counted.call
+        trace.of_span[call.span_id] = counted
+        trace.calls.append(counted)
+        if call.scope in DETACHED_SCOPES and not call.parent_id:
+            self._roots.append(counted)
+        if call.response_id is not None:
+            self._by_response.setdefault(call.response_id, []).append(counted)
+
+    def _count(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
+        counted = Counted(call, {call.scope}, (call.trace_id, call.span_id))
+        back = self._cover(trace, call.parent_id, [*(below or ()), counted]) if call.parent_id else ()
+        self._add(trace, counted)
+        return Decision("count", "new", counted, taken_back=back)
+
+    def _merge(
+        self, trace: _Trace, call: LLMCall, counted: Counted, reason: str, below: list[Counted] | None
+    ) -> Decision:
+        """Adds a span to a counted call; restates the call where the span knows more."""
+        back: Sequence[Counted] = ()
+        trace.of_span[call.span_id] = counted
+        counted.scopes.add(call.scope)
+        if call.parent_id:
+            others = [one for one in below or () if one is not counted]
+            back = self._cover(trace, call.parent_id, [*others, counted])
+        better = combined(counted.call, call)
+        if better is None:
+            return Decision("merge", reason, counted, taken_back=back)
+        replaced = counted.booked
+        if counted.call.response_id is None and better.response_id is not None:
+            self._by_response.setdefault(better.response_id, []).append(counted)
+        counted.call = better
+        return Decision("restate", reason, counted, replaced, back)
+
+    def _by_id(self, call: LLMCall) -> tuple[Counted, str] | None:
+        if call.response_id is None:
+            return None
+        for counted in reversed(self._by_response.get(call.response_id, ())):
+            other = counted.call
+            if (
+                counted.stands
+                and call.scope not in counted.scopes
+                and same_provider(call, other)
+                and overlaps(call, other)
+                and usage_agrees(call, other)
+            ):
+                return counted, "response_id"
+        return None
+
+    def _among(self, call: LLMCall, below: list[Counted]) -> tuple[Counted, str] | None:
+        """The counted call below an ancestor that is the same call.
+
+        An ancestor that shows other tokens than every call below it, and than their sum, is a call of its
+        own that happened to enclose them: a guardrail or a tool that asks a model.
+        """
+        standing = [counted for counted in below if counted.stands]
+        for counted in reversed(standing):
+            if same_model(call, counted.call) and self._may_be_one(call, counted.call):
+                return counted, "ancestor"
+        if standing and (not usage_known(call) or sums_agree(call, [counted.call for counted in standing])):
+            return standing[-1], "ancestor"
+        return None
+
+    @staticmethod
+    def _may_be_one(call: LLMCall, other: LLMCall) -> bool:
+        return usage_agrees(call, other) or bool(call.usage.output and call.usage.output == other.usage.output)
+
+    def _above(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+        """A counted call above that is the same call and came first."""
+        for span_id in self._ancestors(trace, call.parent_id):
+            counted = trace.of_span.get(span_id)
+            if counted is None or not counted.stands or counted.call.aggregate:
+                continue
+            if same_model(call, counted.call) and self._may_be_one(call, counted.call):
+                return counted, "descendant"
+        return None
+
+    def _sibling(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+        """Another instrumentation's span of the same call, by trace, time, model and tokens."""
+        for counted in reversed(trace.calls[-CANDIDATES_MAX:]):
+            if call.scope not in counted.scopes and self._is_sibling(call, counted):
+                return counted, "sibling"
+        return None
+
+    def _detached(self, call: LLMCall) -> tuple[Counted, str] | None:
+        """The same call in another trace, where an emitter is known to start a trace of its own."""
+        if call.scope in DETACHED_SCOPES and not call.parent_id:
+            traces = islice(reversed(self._traces.values()), CANDIDATES_MAX)
+            candidates = [counted for trace in traces for counted in trace.calls]
+        else:
+            candidates = list(self._roots)
+        for counted in reversed(candidates):
+            if call.scope not in counted.scopes and self._is_sibling(call, counted):
+                return counted, "detached_trace"
+        return None
+
+    def _is_sibling(self, call: LLMCall, counted: Counted) -> bool:
+        other = counted.call
+        return (
+            counted.stands
+            and not other.aggregate
+            and overlaps(call, other)
+            and same_provider(call, other)
+            and same_model(call, other)
+            and self._shows_same_tokens(call, other)
+        )
+
+    @staticmethod
+    def _shows_same_tokens(call: LLMCall, other: LLMCall) -> bool:
+        if not usage_agrees(call, other) or (call.operation == "embeddings") != (other.operation == "embeddings"):
+            return False
+        if call.response_id and other.response_id and call.response_id != other.response_id:
+            return False
+        return (usage_known(call) and usage_known(other)) or nested(call, other)
+
+    def _decide_aggregate(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
+        """An agent or workflow span is counted only where no call below it has told its usage."""
+        standing = [counted for counted in below or () if counted.stands]
+        if any(tells_usage(counted.call) for counted in standing):
+            if call.parent_id:
+                self._cover(trace, call.parent_id, standing)
+            return Decision("merge", "aggregate", standing[-1])
+        silent = [counted for counted in standing if counted.call.usage_confidence == "unknown"]
+        if len(silent) == 1:
+            return self._merge(trace, call, silent[0], "aggregate", below)
+        inside = [
+            counted
+            for counted in trace.calls
+            if counted.stands and not counted.call.aggregate and nested(call, counted.call)
+        ]
+        if not standing and inside and self._repeats(call, inside):
+            return Decision("merge", "aggregate", inside[-1])
+        return self._count(trace, call, below)
+
+    @staticmethod
+    def _repeats(call: LLMCall, inside: list[Counted]) -> bool:
+        """Whether an agent whose link to its calls is missing repeats them: their sum, or the last one."""
+        calls = [counted.call for counted in inside if tells_usage(counted.call)]
+        return bool(calls) and (sums_agree(call, calls) or sums_agree(call, calls[-1:]))
+
+    def _cover(self, trace: _Trace, span_id: int, calls: Sequence[Counted]) -> list[Counted]:
+        """Tells the ancestors of calls, up to the first that has not ended; returns counted aggregates."""
+        back: list[Counted] = []
+        known = any(tells_usage(counted.call) for counted in calls)
+        for _ in range(DEPTH_MAX):
+            if not span_id:
+                return back
+            parent = trace.parents.get(span_id)
+            if parent is None:
+                trace.covered.setdefault(span_id, []).extend(calls)
+                return back
+            above = trace.of_span.get(span_id)
+            if above is not None and above.call.aggregate and above.stands and known:
+                above.stands = False
+                back.append(above)
+            span_id = parent
+        return back
+
+    @staticmethod
+    def _ancestors(trace: _Trace, span_id: int) -> list[int]:
+        chain: list[int] = []
+        while span_id and len(chain) < DEPTH_MAX:
+            chain.append(span_id)
+            span_id = trace.parents.get(span_id, 0)
+        return chain
+
+    def _forget_old(self) -> None:
+        horizon = self._newest_ns - self._max_age_ns
+        while self._traces:
+            trace_id = next(iter(self._traces))
+            if self._traces[trace_id].seen_ns >= horizon:
+                return
+            self._forget_trace(trace_id)
+
+    def _forget(self, current: _Trace) -> None:
+        """At the bound: forgets the longest unused traces; a trace that alone passes it loses its older half."""
+        while self._size > self._max_entries:
+            trace_id = next(iter(self._traces))
+            if self._traces[trace_id] is current:
+                self._halve(current)
+                return
+            self._forget_trace(trace_id)
+
+    def _forget_trace(self, trace_id: int) -> None:
+        trace = self._traces.pop(trace_id)
+        self._drop(trace.calls)
+        self._size -= len(trace.parents)
+
+    def _halve(self, trace: _Trace) -> None:
+        keep = len(trace.parents) // 2
+        for span_id in list(trace.parents)[: len(trace.parents) - keep]:
+            del trace.parents[span_id]
+            trace.of_span.pop(span_id, None)
+            self._size -= 1
+        cut = len(trace.calls) - len(trace.calls) // 2
+        self._drop(trace.calls[:cut])
+        del trace.calls[:cut]
+        for span_id in list(trace.covered)[: len(trace.covered) // 2]:
+            del trace.covered[span_id]
+
+    def _drop(self, calls: Sequence[Counted]) -> None:
+        for counted in calls:
+            if counted.stands:
+                self.forgotten += 1
+            response_id = counted.call.response_id
+            same = self._by_response.get(response_id, []) if response_id is not None else []
+            if counted in same:
+                same[:] = [one for one in same if one is not counted]
+                if not same and response_id is not None:
+                    del self._by_response[response_id]

@@ -1,0 +1,191 @@
+"""When two spans describe one call: do times, models and tokens agree, and what do both know together."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from spanbudget.processors.call import LLMCall, Usage
+
+OVERLAP_TOLERANCE_NS: Final = 2_000_000
+"""Clocks of two wrappers around one call are read this far apart at most (2 ms)."""
+
+_RANK: Final = {"exact": 2, "estimated": 1, "unknown": 0}
+_LOOSE_OUTPUT: Final = frozenset({"aborted_stream", "reasoning_doubt", "reasoning_exceeds_output"})
+_NO_EVIDENCE: Final = frozenset({"guessed_by_emitter", "zero_usage", "bad_value"})
+_DATED: Final = re.compile(r"[-@](?:\d{4}-?\d{2}-?\d{2}|latest)(?:-v\d+(?::\d+)?)?$|-v\d+(?::\d+)?$")
+_FAMILY: Final = {
+    "azure.ai.openai": "openai", "azure.ai.inference": "openai", "gcp.gemini": "google",
+    "gcp.gen_ai": "google", "gcp.vertex_ai": "google",
+}  # fmt: skip
+
+
+def overlaps(one: LLMCall, other: LLMCall) -> bool:
+    """Whether the times of two calls overlap, give or take `OVERLAP_TOLERANCE_NS`."""
+    return (
+        one.start_ns <= other.end_ns + OVERLAP_TOLERANCE_NS
+        and other.start_ns <= one.end_ns + OVERLAP_TOLERANCE_NS
+    )
+
+
+def nested(one: LLMCall, other: LLMCall) -> bool:
+    """Whether the time of one call lies inside the other's, as it does for two wrappers around one call."""
+    outer, inner = (
+        (one, other) if one.end_ns - one.start_ns >= other.end_ns - other.start_ns else (other, one)
+    )
+    return (
+        outer.start_ns <= inner.start_ns + OVERLAP_TOLERANCE_NS
+        and inner.end_ns <= outer.end_ns + OVERLAP_TOLERANCE_NS
+    )
+
+
+def same_provider(one: LLMCall, other: LLMCall) -> bool:
+    """Whether two calls may have gone to one provider; unknown is compatible with all."""
+    if one.provider is None or other.provider is None or one.provider == other.provider:
+        return True
+    return _FAMILY.get(one.provider, one.provider) == _FAMILY.get(other.provider, other.provider)
+
+
+def same_model(one: LLMCall, other: LLMCall) -> bool:
+    """Whether two calls may have used one model, whichever of alias and dated name each span gives."""
+    names = {model_family(name) for name in (one.model, one.request_model) if name}
+    others = {model_family(name) for name in (other.model, other.request_model) if name}
+    return not names or not others or not names.isdisjoint(others)
+
+
+@lru_cache(maxsize=2048)
+def model_family(name: str) -> str:
+    """A model name without vendor, path, region and date: `us.anthropic.claude-x-20250929-v1:0` → `claude-x`."""
+    base = name.rsplit("/", 1)[-1].lower()
+    for vendor in ("anthropic.", "amazon.", "meta.", "mistral.", "cohere."):
+        if vendor in base:
+            base = base.split(vendor, 1)[1]
+    return _DATED.sub("", base)
+
+
+def usage_known(call: LLMCall) -> bool:
+    """Whether a call's own numbers are evidence at all."""
+    return call.usage.input is not None and _NO_EVIDENCE.isdisjoint(call.reasons)
+
+
+def tells_usage(call: LLMCall) -> bool:
+    """Whether a call has tokens of its own to show; a failed call that was not billed has none."""
+    return usage_known(call) and call.usage.total > 0
+
+
+def usage_agrees(one: LLMCall, other: LLMCall) -> bool:
+    """Whether the tokens of two calls can be those of one; what is unknown or cut off contradicts nothing."""
+    if not usage_known(one) or not usage_known(other):
+        return True
+    return _totals_agree(one, [other])
+
+
+def sums_agree(whole: LLMCall, parts: Sequence[LLMCall]) -> bool:
+    """Whether the tokens of a call are the sum of the tokens of others."""
+    return usage_known(whole) and all(usage_known(part) for part in parts) and _totals_agree(whole, parts)
+
+
+def _totals_agree(one: LLMCall, others: Sequence[LLMCall]) -> bool:
+    if one.usage.prompt != sum(other.usage.prompt for other in others):
+        return False
+    loose = [call for call in (one, *others) if call.usage.output is None or _loose(call)]
+    if loose:
+        return True
+    slack = sum("stream_output_doubt" in call.reasons for call in (one, *others))
+    return abs((one.usage.output or 0) - sum(other.usage.output or 0 for other in others)) <= slack
+
+
+def _loose(call: LLMCall) -> bool:
+    return not _LOOSE_OUTPUT.isdisjoint(call.reasons)
+
+
+def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
+    """What two spans of one call know together.
+
+    Args:
+        known: The call as it stands.
+        later: The same call as another span describes it.
+
+    Returns:
+        The call to book instead, under the later span's id and at the known call's time; None where the
+        later span adds nothing that changes money, tokens or attribution.
+    """
+    usage, confidence, reasons = _better_usage(known, later)
+    later_tier = later.tier is not None and (
+        known.tier is None or ("tier_requested_only" in known.reasons and later.tier != known.tier)
+    )
+    tier = later.tier if later_tier else known.tier
+    if "tier_requested_only" in reasons and tier is not None and "tier_requested_only" not in later.reasons:
+        if later.tier is not None:
+            reasons = tuple(reason for reason in reasons if reason != "tier_requested_only")
+    have = dict(known.labels)
+    labels = tuple(sorted({**dict(later.labels), **have}.items()))
+    better = known._replace(
+        trace_id=later.trace_id,
+        span_id=later.span_id,
+        provider=known.provider or later.provider,
+        model=known.model or later.model,
+        request_model=known.request_model or later.request_model,
+        response_model=known.response_model or later.response_model,
+        tier=tier,
+        usage=usage,
+        usage_confidence=confidence,
+        reasons=reasons,
+        failed=known.failed and later.failed,
+        response_id=known.response_id or later.response_id,
+        labels=labels,
+        reported_cost=known.reported_cost if known.reported_cost is not None else later.reported_cost,
+        web_searches=known.web_searches if known.web_searches is not None else later.web_searches,
+    )
+    return better if _differs(known, better) else None
+
+
+def _differs(known: LLMCall, better: LLMCall) -> bool:
+    return (
+        known.usage != better.usage
+        or known.usage_confidence != better.usage_confidence
+        or known.tier != better.tier
+        or known.provider != better.provider
+        or known.model != better.model
+        or known.labels != better.labels
+        or known.reported_cost != better.reported_cost
+        or known.web_searches != better.web_searches
+    )
+
+
+def _better_usage(known: LLMCall, later: LLMCall) -> tuple[Usage, str, tuple[str, ...]]:
+    """The usage of the span that knows more, with the parts that only the other one has."""
+    best, other = (later, known) if _knowledge(later) > _knowledge(known) else (known, later)
+    usage = best.usage
+    if usage_known(other) and usage_known(best) and _same_buckets(usage, other.usage):
+        usage = _filled(usage, other.usage)
+    return usage, best.usage_confidence, best.reasons
+
+
+def _knowledge(call: LLMCall) -> tuple[int, int]:
+    usage = call.usage
+    main = (usage.input, usage.cache_read, usage.cache_write, usage.output)
+    not_billed = "not_billed" in call.reasons
+    return (0 if not_billed else _RANK[call.usage_confidence]), sum(count is not None for count in main)
+
+
+def _same_buckets(one: Usage, other: Usage) -> bool:
+    pairs = (
+        (one.input, other.input),
+        (one.cache_read, other.cache_read),
+        (one.cache_write, other.cache_write),
+        (one.output, other.output),
+    )
+    return all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _filled(usage: Usage, other: Usage) -> Usage:
+    """Parts of buckets that only the other span reports; the buckets themselves stay."""
+    split = usage if usage.cache_write_5m is not None else other
+    parts = {
+        name: getattr(usage, name) if getattr(usage, name) is not None else getattr(other, name)
+        for name in ("reasoning", "audio_input", "audio_output", "audio_cache_read", "image_input")
+    }
+    return usage._replace(
+        cache_write_5m=split.cache_write_5m, cache_write_1h=split.cache_write_1h, **parts
+    )

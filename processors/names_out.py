@@ -1,0 +1,240 @@
+"""Every metric, attribute and variable name that the outside sees, each spelled here and nowhere else.
+
+A metric carries its unit word last and an annotation unit (`{USD}`), so that the Prometheus exporter of the
+SDK and the OTLP receiver of Prometheus make the same name of it: `llm.cost.usd` → `llm_cost_usd_total`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """How the value of a metric moves."""
+
+    COUNTER = "counter"
+    """Only grows while a process lives, and starts at 0 with it; sum it over processes."""
+    GAUGE = "gauge"
+    """Goes up and down; those of budgets show shared state, so take the maximum over processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: Its OpenTelemetry name; the unit word is last, `ratio` is nowhere else and `total` nowhere.
+        unit: An annotation unit.
+        description: What it shows, for `# HELP` and dashboards.
+        kind: Counter or gauge.
+        divisor: What an integer inside is divided by to get the unit: 1e12 for pico-USD, 1e9 for nanoseconds.
+        reason: The attribute that the reason in `health()` becomes.
+    """
+
+    name: str
+    unit: str
+    description: str
+    kind: Kind
+    divisor: int = 1
+    reason: str = "spanbudget.reason"
+
+
+METER: Final = "spanbudget"
+"""Name of the instrumentation scope of every metric."""
+
+PICO: Final = 1_000_000_000_000
+NANO: Final = 1_000_000_000
+
+# Attributes of data points. `gen_ai.response.model` carries the model that was priced: the one that answered,
+# or the one asked for where the answer does not tell. There is no second model attribute, so that a sum by
+# model never splits one model in two.
+PROVIDER: Final = "gen_ai.provider.name"
+MODEL: Final = "gen_ai.response.model"
+OPERATION: Final = "gen_ai.operation.name"
+TIER: Final = "llm.service_tier"
+OUTCOME: Final = "llm.outcome"
+CONFIDENCE: Final = "llm.cost.confidence"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - a name, not a secret
+REASON: Final = "spanbudget.reason"
+BUDGET: Final = "llm.budget.name"
+BUDGET_CHILD: Final = "llm.budget.child"
+
+LABEL_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "service": "service.name",
+    "environment": "deployment.environment.name",
+    "user": "user.id",
+    "session": "session.id",
+}
+"""The attribute of an attribution label; one that is not here is its own attribute (`team`, `feature`)."""
+
+UNKNOWN: Final = "unknown"
+"""Value of a dimension that the span does not tell."""
+OTHER: Final = "other"
+"""Value of a dimension for all values beyond the limit on distinct values."""
+OUTCOME_OK: Final = "ok"
+OUTCOME_ERROR: Final = "error"
+TOKEN_TYPES: Final = ("input", "cache_read", "cache_write", "output")
+"""Disjoint: `input` is the uncached prompt, `output` includes reasoning."""
+
+# Attributes of outgoing spans.
+COST_AMOUNT: Final = "gen_ai.usage.cost.amount"
+COST_CURRENCY: Final = "gen_ai.usage.cost.currency"
+COST_SOURCE: Final = "gen_ai.usage.cost.source"
+COST: Final = "gen_ai.usage.cost"
+CURRENCY: Final = "USD"
+SOURCE_LOCAL: Final = "local"
+SOURCE_PROVIDER: Final = "provider"
+REPORTED_PRICE: Final = "reported:"
+"""The price id of a cost that the provider's API returned starts with this."""
+
+# Environment variables.
+CONFIG_VARIABLE: Final = "SPANBUDGET_CONFIG"
+"""Path of the configuration file."""
+RERAISE_VARIABLE: Final = "SPANBUDGET_RERAISE"
+"""Not empty in tests: faults of ours on the application's thread are raised instead of only counted."""
+
+# What this process's own calls cost.
+COST_USD: Final = Metric("llm.cost.usd", "{USD}", "Cost of LLM calls", Kind.COUNTER, PICO)
+TOKENS: Final = Metric("llm.tokens", "{token}", "Tokens of LLM calls, in disjoint types", Kind.COUNTER)
+REQUESTS: Final = Metric("llm.requests", "{request}", "LLM calls, each counted once", Kind.COUNTER)
+
+# The state of budgets, as the shared ledger has it.
+BUDGET_LIMIT_USD: Final = Metric(
+    "llm.budget.limit.usd", "{USD}", "Limit of a budget in its current window", Kind.GAUGE, PICO
+)
+BUDGET_SPENT_USD: Final = Metric(
+    "llm.budget.spent.usd", "{USD}", "Settled spend of a budget in its current window", Kind.GAUGE, PICO
+)
+BUDGET_RESERVED_USD: Final = Metric(
+    "llm.budget.reserved.usd",
+    "{USD}",
+    "Money held for calls that have not been settled yet",
+    Kind.GAUGE,
+    PICO,
+)
+BUDGET_REMAINING_USD: Final = Metric(
+    "llm.budget.remaining.usd",
+    "{USD}",
+    "Limit less spent less reserved; negative when overspent",
+    Kind.GAUGE,
+    PICO,
+)
+BUDGET_UTILIZATION: Final = Metric(
+    "llm.budget.utilization.ratio", "{ratio}", "The fullest limit of a budget: 1 is used up", Kind.GAUGE
+)
+BUDGET_LIMIT_TOKENS: Final = Metric(
+    "llm.budget.limit.tokens", "{token}", "Token limit of a budget in its current window", Kind.GAUGE
+)
+BUDGET_SPENT_TOKENS: Final = Metric(
+    "llm.budget.spent.tokens", "{token}", "Tokens of a budget in its current window", Kind.GAUGE
+)
+BUDGET_LIMIT_REQUESTS: Final = Metric(
+    "llm.budget.limit.requests", "{request}", "Request limit of a budget in its current window", Kind.GAUGE
+)
+BUDGET_SPENT_REQUESTS: Final = Metric(
+    "llm.budget.spent.requests", "{request}", "Calls of a budget in its current window", Kind.GAUGE
+)
+
+# How the program itself does.
+SPANS_SEEN: Final = Metric("spanbudget.spans.seen", "{span}", "Spans handed over", Kind.COUNTER)
+SPANS_COUNTED: Final = Metric(
+    "spanbudget.spans.counted", "{span}", "Spans booked as one LLM call", Kind.COUNTER
+)
+SPANS_MERGED: Final = Metric(
+    "spanbudget.spans.merged", "{span}", "Spans that describe a call which another span books", Kind.COUNTER
+)
+SPANS_SKIPPED: Final = Metric(
+    "spanbudget.spans.skipped", "{span}", "Spans that are no LLM call", Kind.COUNTER
+)
+SPANS_REJECTED: Final = Metric("spanbudget.spans.rejected", "{span}", "Spans that were refused", Kind.COUNTER)
+SPANS_LATE: Final = Metric(
+    "spanbudget.spans.late", "{span}", "Spans that restated a closed window", Kind.COUNTER
+)
+SPANS_RESTATED: Final = Metric(
+    "spanbudget.spans.restated", "{span}", "Booked calls that were reversed for a better span", Kind.COUNTER
+)
+SPANS_SPOOLED: Final = Metric(
+    "spanbudget.spans.spooled",
+    "{span}",
+    "Spans written to the spool because the queue was full",
+    Kind.COUNTER,
+)
+SPANS_LOST: Final = Metric("spanbudget.spans.lost", "{span}", "Spans that could not be kept", Kind.COUNTER)
+CALLS_FORGOTTEN: Final = Metric(
+    "spanbudget.calls.forgotten", "{call}", "Counted calls that memory forgot at its bound", Kind.COUNTER
+)
+ENTRIES_SPOOLED: Final = Metric(
+    "spanbudget.entries.spooled", "{entry}", "Ledger entries written to the spool file", Kind.COUNTER
+)
+ENTRIES_LOST: Final = Metric(
+    "spanbudget.entries.lost", "{entry}", "Entries that neither ledger nor spool could keep", Kind.COUNTER
+)
+ENTRIES_LOST_USD: Final = Metric(
+    "spanbudget.entries.lost.usd", "{USD}", "Cost of lost entries", Kind.COUNTER, PICO
+)
+CALLS_UNPRICED: Final = Metric(
+    "spanbudget.calls.unpriced", "{call}", "Calls without a price, by model", Kind.COUNTER, reason=MODEL
+)
+LEDGER_ERRORS: Final = Metric(
+    "spanbudget.ledger.errors", "{error}", "Failed uses of the ledger", Kind.COUNTER
+)
+PROCESSOR_FAILURES: Final = Metric(
+    "spanbudget.processor.failures",
+    "{failure}",
+    "Faults of this program on the application's thread",
+    Kind.COUNTER,
+)
+SERIES_OVERFLOWED: Final = Metric(
+    "spanbudget.series.overflowed", "{call}", "Calls whose label value was over the limit", Kind.COUNTER
+)
+COUNTERS_HELD_USD: Final = Metric(
+    "spanbudget.counters.held.usd",
+    "{USD}",
+    "Restated cost that monotonic counters still show; later spend of the same series covers it",
+    Kind.GAUGE,
+    PICO,
+)
+BUDGETS_HIDDEN: Final = Metric(
+    "spanbudget.budgets.hidden",
+    "{budget}",
+    "Budget children left out of the metrics, least used first",
+    Kind.GAUGE,
+)
+QUEUE_DEPTH: Final = Metric("spanbudget.queue.depth", "{span}", "Spans that wait to be counted", Kind.GAUGE)
+UNFLUSHED_SECONDS: Final = Metric(
+    "spanbudget.unflushed.age.seconds",
+    "{second}",
+    "Age of the oldest spend not in the ledger yet",
+    Kind.GAUGE,
+    NANO,
+)
+UNFLUSHED_USD: Final = Metric(
+    "spanbudget.unflushed.usd", "{USD}", "Spend that is not in the ledger yet", Kind.GAUGE, PICO
+)
+
+SELF_METRICS: Final = (
+    SPANS_SEEN,
+    SPANS_COUNTED,
+    SPANS_MERGED,
+    SPANS_SKIPPED,
+    SPANS_REJECTED,
+    SPANS_LATE,
+    SPANS_RESTATED,
+    SPANS_SPOOLED,
+    SPANS_LOST,
+    CALLS_FORGOTTEN,
+    ENTRIES_SPOOLED,
+    ENTRIES_LOST,
+    ENTRIES_LOST_USD,
+    CALLS_UNPRICED,
+    LEDGER_ERRORS,
+    PROCESSOR_FAILURES,
+    SERIES_OVERFLOWED,
+    COUNTERS_HELD_USD,
+    BUDGETS_HIDDEN,
+    QUEUE_DEPTH,
+    UNFLUSHED_SECONDS,
+    UNFLUSHED_USD,
+)
+"""What `health()` may report: (metric name, reason) → integer, in the unit times the divisor."""

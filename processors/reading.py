@@ -1,0 +1,377 @@
+"""From a span to an LLM call: one pass over the attributes, then the rules of the span's scope."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from spanbudget.processors.attribution import Attribution
+from spanbudget.processors.call import NO_USAGE, TOKENS_MAX, ZERO_USAGE, LLMCall, Usage, UsageConfidence
+from spanbudget.processors.dialects import (
+    FIELD_COUNT,
+    INFERENCE,
+    LITELLM_MARKS,
+    LITELLM_RULE,
+    OPERATION_NAMES,
+    RULES,
+    SPELLINGS,
+    TEXT_FIELDS,
+    UNKNOWN_SCOPE,
+    Field,
+    ScopeRule,
+    rule_for,
+)
+from spanbudget.processors.model_names import ModelName, Namer
+from spanbudget.processors.outcome import reason_without_usage
+from spanbudget.processors.spans import STATUS_ERROR, SpanRecord
+from spanbudget.processors.tokens import Reading, plain_usage, usage_of
+from spanbudget.processors.usage_text import counts_of, details_of, parse_mapping
+
+TIME_MAX_NS: Final = 7_258_118_400_000_000_000
+"""2200-01-01; a span that ends later has a broken clock."""
+_PLAIN_TIERS: Final = frozenset({"default", "auto", "standard", "standard_only", "on_demand"})
+
+
+class SpanReader:
+    """Reads spans of every dialect.
+
+    Args:
+        attribution: Where labels come from.
+        namer: Normalises providers and models.
+        scopes: Rules from the configuration by scope name; they replace the built-in ones.
+
+    Attributes:
+        rejected: How many spans or values were malformed, by reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        attribution: Attribution | None = None,
+        namer: Namer | None = None,
+        scopes: Mapping[str, ScopeRule] | None = None,
+    ) -> None:
+        self._attribution = attribution or Attribution()
+        self._namer = namer or Namer()
+        self._rules = {**RULES, **(scopes or {})}
+        self._slots: dict[str, tuple[int, int]] = {
+            key: (int(field), rank) for field, keys in SPELLINGS.items() for rank, key in enumerate(keys)
+        }
+        self._also: dict[str, tuple[int, int]] = {}  # keys that the configuration also makes labels
+        for key, slot in self._attribution.spellings.items():
+            (self._also if key in self._slots else self._slots)[key] = slot
+        self._width = FIELD_COUNT + len(self._attribution.names)
+        self._blank: list[object] = [None] * self._width
+        self._last: list[int] = [99] * self._width
+        self._shapes: dict[tuple[object, ...], _Shape | None] = {}
+        self.rejected: dict[str, int] = {}
+
+    def read(self, span: SpanRecord) -> LLMCall | None:
+        """The call that a span describes; None where it describes none, or is malformed (`rejected`)."""
+        found = self._collect(span.attributes)
+        if span.scope == "litellm" and span.name == "raw_gen_ai_request":
+            _add_raw_request(found, span.attributes)
+        shape = self._shape(span, found)
+        if shape is None:
+            return None
+        if (
+            found[Field.INPUT] is None
+            and found[Field.OUTPUT] is None
+            and found[Field.TOTAL] is None
+            and found[Field.USAGE_TEXT] is None
+            and not shape.inference
+        ):
+            return None
+        if not self._is_sound(span):
+            return None
+        call = self._call(span, found, shape)
+        return None if shape.aggregate and call.usage is NO_USAGE else call
+
+    def _shape(self, span: SpanRecord, found: list[object]) -> "_Shape | None":
+        """What all spans with the same scope, names and operation have in common; None where not counted."""
+        marked = span.scope not in self._rules and any(mark in span.attributes for mark in LITELLM_MARKS)
+        key = (span.scope, marked, *found[: Field.KIND + 1], "" if found[Field.OPERATION] else span.name)
+        try:
+            known = self._shapes.get(key, _UNSEEN)
+        except TypeError:  # a list where a name belongs
+            return self._work_out(span, found)
+        if known is _UNSEEN:
+            if len(self._shapes) >= _SHAPES_MAX:
+                self._shapes.clear()
+            known = self._shapes[key] = self._work_out(span, found)
+        return known  # type: ignore[return-value]
+
+    def _work_out(self, span: SpanRecord, found: list[object]) -> "_Shape | None":
+        rule = rule_for(span.scope, self._rules)
+        if rule is None:
+            litellm = any(mark in span.attributes for mark in LITELLM_MARKS)
+            rule = LITELLM_RULE if litellm else UNKNOWN_SCOPE
+        if rule.ignore:
+            return None
+        operation, aggregate = _operation(found, span)
+        provider, asked, answered = (
+            _text(found[field]) for field in (Field.PROVIDER, Field.REQUEST_MODEL, Field.RESPONSE_MODEL)
+        )
+        name = self._namer.name(provider, asked, answered)
+        if name.provider is None:
+            behind = _text(found[Field.PROVIDER_MODEL])
+            if behind is not None and "/" in behind:
+                name = self._namer.name(provider, behind, answered)
+            if name.provider is None and rule.provider is not None:
+                name = self._namer.name(rule.provider, asked, answered)
+        spoken = "chat" if operation is None else OPERATION_NAMES.get(operation, operation)
+        return _Shape(
+            rule=rule,
+            plain=rule.plain and not aggregate and spoken != "embeddings",
+            operation=spoken,
+            inference=operation is not None and not aggregate,
+            aggregate=aggregate,
+            name=name,
+            asked=asked,
+            answered=answered,
+        )
+
+    def _collect(self, attributes: Mapping[str, object]) -> list[object]:
+        """The best value of each field; where a span has several spellings, the first of the table wins."""
+        found = self._blank.copy()
+        ranks: list[int] | None = None
+        slots = self._slots
+        for key, value in attributes.items():
+            slot = slots.get(key)
+            if slot is None or value is None or value == "":
+                continue
+            place, rank = slot
+            if found[place] is None:
+                found[place] = value
+                if rank:
+                    ranks = ranks or self._last.copy()
+                    ranks[place] = rank
+            elif ranks is not None and rank < ranks[place] < 99:
+                found[place] = value
+                ranks[place] = rank
+        for key, (place, _) in self._also.items():
+            if found[place] is None and attributes.get(key):
+                found[place] = attributes[key]
+        return found
+
+    def _is_sound(self, span: SpanRecord) -> bool:
+        reason = None
+        if not span.trace_id or not span.span_id:
+            reason = "no_span_id"
+        elif not 0 < span.end_ns < TIME_MAX_NS:
+            reason = "bad_time"
+        if reason:
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return reason is None
+
+    def _call(self, span: SpanRecord, found: list[object], shape: "_Shape") -> LLMCall:
+        usage = plain_usage(found) if shape.plain else None
+        confidence: UsageConfidence = "exact"
+        reasons: tuple[str, ...] = ()
+        if usage is None:
+            usage, confidence, reasons = self._usage(span, found, shape)
+        tier = found[Field.TIER]
+        if type(tier) is str:
+            tier = _TIERS.get(tier) or tier.lower()
+        else:
+            tier, doubt = _requested_tier(found)
+            reasons = (*reasons, doubt) if doubt else reasons
+        name = shape.name
+        if name.note is not None:
+            reasons = (*reasons, name.note)
+        if shape.aggregate and confidence == "exact":
+            confidence, reasons = "estimated", (*reasons, "agent_total")
+        start, end, metadata = span.start_ns, span.end_ns, found[Field.METADATA]
+        reported, claimed = _costs(found, name.provider) if _has_cost(found) else (None, None)
+        response_id = found[Field.RESPONSE_ID]
+        return LLMCall(
+            span.trace_id, span.span_id, span.parent_id, span.scope, name.provider, name.model,
+            shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence, reasons,
+            start if 0 < start <= end else end, end, span.status == STATUS_ERROR or "not_billed" in reasons,
+            response_id if type(response_id) is str else None,
+            self._attribution.labels(found[FIELD_COUNT:], span.resource, metadata),
+            reported, claimed, None if metadata is None else _web_searches(metadata),
+        )  # fmt: skip
+
+    def _usage(
+        self, span: SpanRecord, found: list[object], shape: "_Shape"
+    ) -> tuple[Usage, UsageConfidence, tuple[str, ...]]:
+        rule = shape.rule
+        from_text, complete = None, False
+        if any(found[field] is not None for field in TEXT_FIELDS):
+            from_text, complete = _add_text(found, span.scope, litellm=rule is LITELLM_RULE)
+        stream, finish = _truth(found[Field.STREAM]), found[Field.FINISH] is not None
+        if found[Field.INPUT] is None and found[Field.OUTPUT] is None and found[Field.TOTAL] is None:
+            reason = reason_without_usage(
+                span,
+                error_type=found[Field.ERROR_TYPE],
+                http_status=found[Field.HTTP_STATUS],
+                stream=stream,
+                first_chunk=found[Field.FIRST_CHUNK] is not None,
+                answered=finish,
+            )
+            return (ZERO_USAGE, "exact", (reason,)) if reason == "not_billed" else (NO_USAGE, "unknown", (reason,))
+        reading = Reading(
+            found=found,
+            rule=rule,
+            version=span.version,
+            provider=shape.name.provider,
+            model=shape.name.model,
+            asked=shape.asked or "",
+            attributes=span.attributes,
+            embeddings=shape.operation == "embeddings",
+            aggregate=shape.aggregate,
+            stream=stream,
+            finish=finish,
+            status=span.status,
+            inside=from_text if from_text is not None else rule.input_includes_cache,
+            complete=complete,
+        )
+        usage, confidence, reasons, bad = usage_of(reading)
+        for value in bad:
+            self.rejected[value] = self.rejected.get(value, 0) + 1
+        return usage, confidence, reasons
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What spans with the same scope, names and operation have in common.
+
+    Attributes:
+        rule: Rule of the scope.
+        plain: `plain_usage` may be tried.
+        operation: Operation under its one name.
+        inference: The span says that it is one call to a model.
+        aggregate: The span's usage may repeat its children's.
+        name: Normalised names.
+        asked: The model asked for, as spelled.
+        answered: The model that answered, as spelled.
+    """
+
+    rule: ScopeRule
+    plain: bool
+    operation: str
+    inference: bool
+    aggregate: bool
+    name: ModelName
+    asked: str | None
+    answered: str | None
+
+
+_UNSEEN: Final = object()
+_SHAPES_MAX: Final = 4096
+_TIERS: Final = {name: name for name in ("default", "standard", "flex", "priority", "batch", "auto")}
+
+
+def _operation(found: list[object], span: SpanRecord) -> tuple[str | None, bool]:
+    """The operation of a span, and whether its usage may repeat its children's."""
+    operation = _text(found[Field.OPERATION])
+    kind = _text(found[Field.KIND])
+    if operation is not None:
+        return operation, operation not in INFERENCE
+    if kind is not None:
+        return kind, kind not in INFERENCE and kind.upper() not in INFERENCE
+    if span.scope.startswith("openlit."):  # its failed Anthropic calls have a name and nothing else
+        word, _, model = span.name.partition(" ")
+        if word in INFERENCE:
+            found[Field.REQUEST_MODEL] = found[Field.REQUEST_MODEL] or model
+            return word, False
+    return None, False
+
+
+def _add_raw_request(found: list[object], attributes: Mapping[str, object]) -> None:
+    """LiteLLM's `raw_gen_ai_request`: the provider's answer under `llm.<provider>.<key>`, as text."""
+    for key, value in attributes.items():
+        parts = key.split(".", 2)
+        if len(parts) != 3 or parts[0] != "llm" or value in (None, ""):
+            continue
+        field = _RAW_FIELDS.get(parts[2])
+        if field is not None:
+            found[field] = value
+            if parts[1] != "None":
+                found[Field.PROVIDER] = parts[1]
+    if found[Field.USAGE_TEXT] is not None:
+        found[Field.OPERATION] = "chat"
+
+
+_RAW_FIELDS: Final[Mapping[str, Field]] = {
+    "usage": Field.USAGE_TEXT, "id": Field.RESPONSE_ID, "model": Field.RESPONSE_MODEL,
+    "service_tier": Field.TIER, "stop_reason": Field.FINISH, "usageMetadata": Field.USAGE_TEXT,
+}  # fmt: skip
+
+
+def _add_text(found: list[object], scope: str, *, litellm: bool) -> tuple[bool | None, bool]:
+    """Adds what a usage text knows to the fields that are empty.
+
+    Returns:
+        Whether input includes cached tokens (None: the text does not tell), and whether the text is the
+        provider's or LiteLLM's whole usage object, in which an absent count is 0.
+    """
+    usage = parse_mapping(found[Field.USAGE_TEXT])
+    counts, inside = counts_of(usage) if usage else ({}, None)
+    counts |= details_of(found[Field.INPUT_DETAILS], output=False)
+    counts |= details_of(found[Field.OUTPUT_DETAILS], output=True)
+    for field, value in counts.items():
+        if found[field] is None:
+            found[field] = value
+    if usage and found[Field.TIER] is None:
+        found[Field.TIER] = usage.get("service_tier")
+    if usage and found[Field.CLAIMED_COST] is None and (scope == "langfuse-sdk" or scope == "litellm"):
+        found[Field.CLAIMED_COST] = usage.get("cost")
+    return inside, bool(counts) and (litellm or scope in ("langfuse-sdk", "litellm"))
+
+
+def _requested_tier(found: list[object]) -> tuple[str | None, str | None]:
+    """The service tier where no answer names one, with a reason: the provider may have served another."""
+    asked = _text(found[Field.REQUEST_TIER])
+    parameters = found[Field.PARAMETERS]
+    if asked is None and isinstance(parameters, str) and '"service_tier"' in parameters:
+        tier = _text((parse_mapping(parameters) or {}).get("service_tier"))
+        if tier is not None and "frequency_penalty" in parameters:  # Langfuse puts the answer's tier here
+            return tier.lower(), None
+        asked = tier
+    if asked is None or asked.lower() in _PLAIN_TIERS:
+        return None, None
+    return asked.lower(), "tier_requested_only"
+
+
+def _has_cost(found: list[object]) -> bool:
+    return found[Field.CLAIMED_COST] is not None or found[Field.COST_AMOUNT] is not None
+
+
+def _costs(found: list[object], provider: str | None) -> tuple[int | None, int | None]:
+    """The cost that the provider's API returned, and the cost that an instrumentation worked out."""
+    amount = found[Field.COST_AMOUNT]
+    if amount is not None and found[Field.COST_SOURCE] == "provider":
+        return _pico(amount), None
+    claim = amount if amount is not None else found[Field.CLAIMED_COST]
+    if claim is None:
+        return None, None
+    if isinstance(claim, Mapping):
+        claim = claim.get("total_cost")
+    if provider == "openrouter" and found[Field.USAGE_TEXT] is not None:
+        return _pico(claim), None
+    return None, _pico(claim)
+
+
+def _pico(amount: object) -> int | None:
+    """USD as pico-USD; None where it is no finite amount from 0 to a million dollars."""
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not math.isfinite(amount):
+        return None
+    return round(amount * 1e12) if 0 <= amount <= 1e6 else None
+
+
+def _web_searches(metadata: object) -> int | None:
+    if not isinstance(metadata, str) or "web_search_requests" not in metadata:
+        return None
+    used = (parse_mapping(metadata) or {}).get("server_tool_use")
+    count = used.get("web_search_requests") if isinstance(used, Mapping) else None
+    return count if isinstance(count, int) and 0 <= count <= TOKENS_MAX else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _truth(value: object) -> bool:
+    return value is True or value in ("True", "true")

@@ -1,0 +1,1 @@
+"""Money into decisions: alerts, anomalies, projections and suggestions; as pure as `processors`."""
