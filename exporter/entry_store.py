@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
-from spanbudget.exporter.ledger.spool import Spool, entry_to_record, record_to_entry
+from spanbudget.exporter.ledger.records import Record, entry_to_record
+from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Entry, Ledger, Spend, SpendKey, entry_spend
@@ -22,8 +23,8 @@ _logger = logging.getLogger(__name__)
 class EntryStore:
     """Appends entries to a ledger, and never loses one silently.
 
-    A ledger that fails is reported once, its entries go to the spool, and it is tried again every
-    `RETRY_SECONDS`; what the spool holds goes in first. At the spool's bound the policy decides: `deny` and
+    A ledger that fails is reported once, its entries go to the spool, and it is tried again after
+    `RETRY_SECONDS`. At the spool's bound the policy decides: `deny` and
     `lease_only` make `refusing` true, so that whoever admits calls can stop; `allow` goes on. In each case
     the entries that cannot be kept are counted with their amount.
 
@@ -48,19 +49,22 @@ class EntryStore:
         self.refusing = False
 
     def open(self) -> None:
-        """Opens the ledger and takes in what earlier processes left in spool files.
+        """Opens the ledger.
 
         Raises:
             LedgerError: The ledger cannot be used at all; a start fails loudly, a running process spools.
         """
-        if self._ledger is None:
-            self._ledger = self._open_ledger()
-        self._drain()
+        self._opened()
 
     @property
     def failing(self) -> bool:
         """Whether the last use of the ledger failed."""
         return self._failed_at is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the ledger works, or failed long enough ago to be tried again."""
+        return self._failed_at is None or time.monotonic() - self._failed_at >= RETRY_SECONDS
 
     def append(self, entries: Sequence[Entry]) -> frozenset[bytes]:
         """Puts entries into the ledger, or into the spool where that fails.
@@ -68,19 +72,23 @@ class EntryStore:
         Returns:
             Ids that the ledger already had. An entry in the spool counts as new.
         """
-        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
+        duplicates = self.try_append(entries) if self.ready else None
+        if duplicates is None:
             self._to_spool(entries)
             return frozenset()
+        return duplicates
+
+    def try_append(self, entries: Sequence[Entry]) -> frozenset[bytes] | None:
+        """Puts entries into the ledger and nowhere else; None where that fails."""
         try:
-            if self._failed_at is not None:
-                self._drain()
             appended = self._opened().append(entries)
         except LedgerError as error:
             self._fail(error)
-            self._to_spool(entries)
-            return frozenset()
+            return None
         self._recover()
-        self._remember(appended.spend)
+        if len(self._spend) > _SPEND_REMEMBERED_MAX:
+            self._spend.clear()
+        self._spend.update(appended.spend)
         return appended.duplicates
 
     def standing(self, response_ids: set[str], trace_ids: set[int]) -> list[Entry]:
@@ -103,15 +111,8 @@ class EntryStore:
                 self._fail(error)
         return {key: self._spend[key] for key in wanted if key in self._spend}
 
-    def retry(self) -> None:
-        """Tries a ledger that failed again, where its time has come."""
-        if self._failed_at is not None:
-            self.append(())
-
-    def after_fork(self, spool: Spool) -> None:
-        """Leaves the parent's connection and spool alone and begins anew."""
-        self._ledger = None
-        self._spool = spool
+    def after_fork(self) -> None:
+        """Begins anew in a forked child; the ledger and the spool look after themselves."""
         self._spend.clear()
         self.tallies = Counter()
 
@@ -120,30 +121,16 @@ class EntryStore:
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
-        self._spool.close()
 
     def _opened(self) -> Ledger:
         if self._ledger is None:
             self._ledger = self._open_ledger()
         return self._ledger
 
-    def _drain(self) -> None:
-        """Appends what the spool holds; it is deleted only after the ledger has it."""
-        for batch in self._spool.drain():
-            entries = [record_to_entry(record) for record in batch.records]
-            appended = self._opened().append(entries)
-            self._remember(appended.spend)
-            batch.confirm()
-
-    def _remember(self, spend: object) -> None:
-        if len(self._spend) > _SPEND_REMEMBERED_MAX:
-            self._spend.clear()
-        self._spend.update(spend)  # type: ignore[call-overload]
-
     def _to_spool(self, entries: Sequence[Entry]) -> None:
         lost = 0
         for entry in entries:
-            if self._spool.append(entry_to_record(entry)):
+            if self._kept({"entry": entry_to_record(entry)}):
                 for key in entry.windows:
                     self._spend[key] = self._spend.get(key, Spend()).plus(entry_spend(entry))
             else:
@@ -158,16 +145,25 @@ class EntryStore:
                     self._policy, names.ENTRIES_LOST.name, names.ENTRIES_LOST_USD.name,
                 )  # fmt: skip
             self.refusing = self._policy != "allow"
-        self.tallies[names.ENTRIES_SPOOLED.name, "ledger"] += len(entries) - lost
+        if len(entries) > lost:
+            self.tallies[names.ENTRIES_SPOOLED.name, "ledger"] += len(entries) - lost
+
+    def _kept(self, record: Record) -> bool:
+        """Whether the spool took a record; a disk that is full for the ledger is full for the spool too."""
+        try:
+            return self._spool.append(record)
+        except LedgerError as error:
+            self.tallies[names.LEDGER_ERRORS.name, f"spool: {type(error).__name__}"] += 1
+            return False
 
     def _fail(self, error: LedgerError) -> None:
         if self._failed_at is None:
-            _logger.error("The ledger failed; entries go to the spool file until it works again: %s", error)
+            _logger.error("The ledger failed; entries go to a spool file beside it until it works again: %s", error)
         self._failed_at = time.monotonic()
         self.tallies[names.LEDGER_ERRORS.name, type(error).__name__] += 1
 
     def _recover(self) -> None:
         if self._failed_at is not None:
-            _logger.warning("The ledger works again; the spool file is empty")
+            _logger.warning("The ledger works again; what the spool file holds goes in next")
             self._failed_at = None
             self.refusing = False

@@ -11,13 +11,15 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanbudget.exporter.entry_store import EntryStore
-from spanbudget.exporter.ledger.spool import Spool, call_to_record, record_to_call
+from spanbudget.exporter.ledger.records import Record, call_to_record, record_to_call, record_to_entry
+from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booker, Booking, Link, Observed
 from spanbudget.processors.budgets import BudgetBook, BudgetState
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
+from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import NO_SPEND, Entry, Spend
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
@@ -59,8 +61,8 @@ class Pipeline:
 
     Args:
         make_parts: Makes the parts, now and after a fork.
-        make_spool: Makes this process's spool file, now and after a fork.
         store: Where entries go.
+        spool: The file beside the ledger, for spans that the queue has no room for; also the store's.
         queue_max_spans: Spans that wait in memory, at most; further ones go to the spool file.
         max_unflushed_ms: How old spend may get before it is in the ledger, milliseconds.
         clock_ns: Nanoseconds since the epoch.
@@ -70,15 +72,15 @@ class Pipeline:
         self,
         *,
         make_parts: Callable[[], Parts],
-        make_spool: Callable[[], Spool],
         store: EntryStore,
+        spool: Spool,
         queue_max_spans: int = 10_000,
         max_unflushed_ms: int = 50,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._make_parts = make_parts
-        self._make_spool = make_spool
         self._store = store
+        self._spool = spool
         self._queue_max = queue_max_spans
         self._gather_seconds = max_unflushed_ms / 1000 * 0.4
         self._clock_ns = clock_ns
@@ -88,7 +90,6 @@ class Pipeline:
     def _begin(self) -> None:
         """The state that a process starts with, and a forked child starts with again."""
         self._parts = self._make_parts()
-        self._spans_spool = self._make_spool()
         self._queue: deque[ReadableSpan] = deque()
         self._work = threading.RLock()
         self._overflow = threading.Lock()
@@ -96,7 +97,6 @@ class Pipeline:
         self._idle = False
         self._stopping = False
         self._worker: threading.Thread | None = None
-        self._spooled = 0
         self._seen = 0
         self._unflushed_since_ns: int | None = None
         self._lost: Counter[tuple[str, str]] = Counter()
@@ -107,7 +107,7 @@ class Pipeline:
         """Takes a finished span over in O(1); when the queue is full, writes what it tells to the spool file."""
         queue = self._queue
         if len(queue) >= self._queue_max:
-            self._spool(span)
+            self._put_aside(span)
             return
         queue.append(span)
         if self._idle:
@@ -115,18 +115,21 @@ class Pipeline:
         elif self._worker is None:
             self._start()
 
-    def _spool(self, span: ReadableSpan) -> None:
+    def _put_aside(self, span: ReadableSpan) -> None:
+        """Writes what a span tells to the spool file: slower than the queue, and nothing is lost."""
         with self._overflow:
             what, sampled = self._parts.booker.read(record_of(span))
-            record: dict[str, object] = {"sampled": sampled}
+            record: Record = {"sampled": sampled}
             if isinstance(what, Link):
                 record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
             else:
                 record["call"] = call_to_record(what)
-            kept = self._spans_spool.append(record)
-            self._spooled += kept
-            reason = names.SPANS_SPOOLED if kept else names.SPANS_LOST
-            self._lost[reason.name, "queue_full"] += 1
+            try:
+                kept = self._spool.append(record)
+            except LedgerError:
+                kept = False
+            metric = names.SPANS_SPOOLED if kept else names.SPANS_LOST
+            self._lost[metric.name, "queue_full"] += 1
         if self._worker is None:
             self._start()
 
@@ -153,7 +156,7 @@ class Pipeline:
             self._tick_safely()
 
     def _waiting(self) -> bool:
-        return bool(self._queue) or self._spooled > 0
+        return bool(self._queue) or (not self._spool.empty and self._store.ready)
 
     def _tick_safely(self) -> None:
         """The worker must outlive a fault of ours: it is counted, logged, and the spans of that tick are lost."""
@@ -174,10 +177,12 @@ class Pipeline:
         """
         with self._work:
             batch = self._take()
-            self._store.retry()
             if batch:
                 self.book(batch, now_ns)
-            return len(batch)
+            taken = len(batch)
+            if len(self._queue) < self._queue_max // 2 and not self._spool.empty and self._store.ready:
+                taken += self._take_spooled(now_ns)
+            return taken
 
     def book(self, batch: Sequence[Observed], now_ns: int) -> list[Booking]:
         """Counts, prices and appends a batch; the ledger is asked for what memory does not know."""
@@ -203,25 +208,20 @@ class Pipeline:
             self._unflushed_since_ns = queue[0].end_time
         count = min(len(queue), BATCH_MAX)
         self._seen += count
-        batch = [booker.read(record_of(queue.popleft())) for _ in range(count)]
-        if self._spooled and len(queue) < self._queue_max // 2:
-            batch.extend(self._unspool())
-        return batch
+        return [booker.read(record_of(queue.popleft())) for _ in range(count)]
 
-    def _unspool(self) -> list[Observed]:
-        """Takes the spans back that went to the spool file."""
-        observed: list[Observed] = []
-        with self._overflow:
-            for batch in self._spans_spool.drain():
-                for record in batch.records:
-                    sampled = bool(record.get("sampled"))
-                    link = record.get("link")
-                    what = Link(*link) if link else record_to_call(record["call"])
-                    observed.append(Observed(what, sampled))
-                batch.confirm()
-            self._spooled = 0
+    def _take_spooled(self, now_ns: int) -> int:
+        """Brings a part of the spool in; it is deleted there once the ledger, or the spool again, has it."""
+        records = self._spool.drain()
+        entries = [record_to_entry(record["entry"]) for record in records if "entry" in record]
+        if entries and self._store.try_append(entries) is None:
+            return 0
+        observed = [_observed(record) for record in records if "entry" not in record]
         self._seen += len(observed)
-        return observed
+        if observed:
+            self.book(observed, now_ns)
+        self._spool.confirm()
+        return len(records)
 
     def flush(self, timeout_seconds: float = 30.0) -> bool:
         """Books everything observed so far.
@@ -250,13 +250,13 @@ class Pipeline:
         with self._work:
             while self._waiting():
                 self.tick(self._clock_ns())
-            self._spans_spool.close()
             self._store.close()
+            self._spool.close()
 
     def after_fork(self) -> None:
         """In a forked child: leaves the parent's spans to the parent and begins with nothing."""
         self._begin()
-        self._store.after_fork(self._make_spool())
+        self._store.after_fork()
 
     # What instruments and exporters read.
 
@@ -292,7 +292,7 @@ class Pipeline:
             forgotten = self._parts.counter.forgotten
         health.update(self._lost)
         health[names.SPANS_SEEN.name, ""] = self._seen + len(self._queue)
-        health[names.QUEUE_DEPTH.name, ""] = len(self._queue) + self._spooled
+        health[names.QUEUE_DEPTH.name, ""] = len(self._queue)
         health[names.CALLS_FORGOTTEN.name, ""] = forgotten
         since = self._unflushed_since_ns
         health[names.UNFLUSHED_SECONDS.name, ""] = max(0, self._clock_ns() - since) if since else 0
@@ -317,3 +317,10 @@ class Pipeline:
         with self._work:
             entry: Entry | None = self._parts.counter.first_described(trace_id, span_id)
             return entry.priced if entry is not None else None
+
+
+def _observed(record: Record) -> Observed:
+    """A span that the spool kept."""
+    link = record.get("link")
+    what = Link(*link) if link is not None else record_to_call(record["call"])
+    return Observed(what, bool(record.get("sampled")))

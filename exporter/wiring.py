@@ -1,8 +1,11 @@
 """Puts a pipeline together from a configuration."""
 
-import logging
-from collections.abc import Callable, Mapping
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from spanbudget.exporter.config import Config, ScopeConfig
@@ -25,7 +28,6 @@ from spanbudget.processors.reading import SpanReader
 NS_PER_DAY: Final = 86_400_000_000_000
 SERIES_LABELS: Final = ("service", "environment", "team", "feature")
 """Labels that are dimensions of the metrics without being asked for; users and sessions are too many."""
-_logger = logging.getLogger(__name__)
 
 
 def scope_rules(scopes: Mapping[str, ScopeConfig]) -> dict[str, ScopeRule]:
@@ -34,8 +36,6 @@ def scope_rules(scopes: Mapping[str, ScopeConfig]) -> dict[str, ScopeRule]:
 
 
 def _rule(rule: ScopeRule, section: ScopeConfig) -> ScopeRule:
-    from dataclasses import replace  # noqa: PLC0415 - beside its only use
-
     changes: dict[str, object] = {"ignore": section.ignore, "known": True}
     if section.input_includes_cache is not None:
         changes["input_includes_cache"] = section.input_includes_cache
@@ -57,18 +57,17 @@ def make_reader(config: Config) -> SpanReader:
     )
 
 
-def make_parts(config: Config, prices: Callable[[], PriceBook], *, retention: bool = True) -> Parts:
+def make_parts(config: Config, prices: PriceBook, *, retention: bool = True) -> Parts:
     """All parts of a pipeline, new."""
     reader = make_reader(config)
     counter = CallCounter(
         max_entries=config.counting.max_entries, max_age_ns=config.counting.max_age_seconds * 1_000_000_000
     )
     budgets = BudgetBook(config.budgets)
-    book = prices()
     booker = Booker(
         reader=reader,
         counter=counter,
-        prices=book,
+        prices=prices,
         budgets=budgets,
         retention_ns=config.ledger.retention_days * NS_PER_DAY if retention else None,
     )
@@ -93,12 +92,20 @@ def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
     """
     ledger = config.ledger
     table = GenaiPriceTable()
-    make_spool = partial(Spool.beside, ledger.url, max_bytes=ledger.spool_max_mb << 20)
-    store = EntryStore(partial(open_ledger, ledger.url), make_spool(), ledger.on_store_error)
+    spool = Spool(spool_path(ledger.url), ledger.spool_max_mb << 20)
     return Pipeline(
-        make_parts=lambda: make_parts(config, lambda: PriceBook(table, config.prices), retention=retention),
-        make_spool=make_spool,
-        store=store,
+        make_parts=lambda: make_parts(config, PriceBook(table, config.prices), retention=retention),
+        store=EntryStore(partial(open_ledger, ledger.url), spool, ledger.on_store_error),
+        spool=spool,
         queue_max_spans=ledger.queue_max_spans,
         max_unflushed_ms=ledger.max_unflushed_ms,
     )
+
+
+def spool_path(url: str) -> Path:
+    """The path beside which spool files lie: the ledger's own, or one in the temporary folder."""
+    scheme, _, rest = url.partition("://")
+    path = rest.removeprefix("/").partition("?")[0]
+    if scheme == "sqlite" and path and path != ":memory:":
+        return Path(path)
+    return Path(tempfile.gettempdir()) / f"spanbudget-{os.getuid()}" / f"{os.getpid()}.db"

@@ -44,6 +44,8 @@ _VALUE_CHARS_MAX: Final = 160
 """Longer label values are cut and hashed, so that a child fits into a database index."""
 _ESCAPED: Final = re.compile("[%,=~\\x00-\\x1f\\x7f\ud800-\udfff]|^\\(")
 _PERCENT: Final = 100
+_STRETCHES_MAX: Final = 4
+"""Windows whose children are remembered: the current one, one for late spans, two for wrong clocks."""
 
 
 class CallIdentity(NamedTuple):
@@ -292,13 +294,18 @@ class BudgetBook:
         text = period.text
         return tuple(SpendKey(budget, child, text, start_ns) for start_ns in period.slices(now_ns))
 
-    def children(self, budget: str) -> tuple[str, ...]:
-        """The children with calls in the latest window, sorted, and `(other)` once it was needed.
+    def children(self, budget: str, now_ns: int | None = None) -> tuple[str, ...]:
+        """The children with calls, sorted, and `(other)` once it was needed.
 
         A budget without `per` is its own only child: ("",).
+
+        Args:
+            budget: Name of the budget.
+            now_ns: Chooses the window (a rolling period may name children of up to twice its length); None
+                names the children of every window that is remembered, at most 4.
         """
         lane = self._lanes[budget]
-        return tuple(sorted(lane.children())) if lane.budget.per else ("",)
+        return tuple(sorted(lane.children(now_ns))) if lane.budget.per else ("",)
 
     def folded(self, budget: str) -> int:
         """How often a label set was put into `(other)` since the start, once for each window."""
@@ -349,16 +356,17 @@ class BudgetBook:
 
 @dataclass(slots=True)
 class _Lane:
-    """A budget with what is remembered about it: its last window and the children seen."""
+    """A budget with what is remembered about it: its last window, and the children seen in the last few.
+
+    Each window has its own set of children, so that one span from a wrong clock does not hold up the others.
+    """
 
     budget: Budget
     children_max: int
     folded: int = 0
     memo: WindowMemo = field(init=False)
     period_text: str = field(init=False)
-    seen: set[str] = field(default_factory=set)
-    seen_before: set[str] = field(default_factory=set)
-    seen_until_ns: int = 0
+    seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.memo = WindowMemo(self.budget.period)
@@ -370,21 +378,31 @@ class _Lane:
             child = self._admit(child, window)
         return window, SpendKey(self.budget.name, child, self.period_text, window.start_ns)
 
-    def children(self) -> set[str]:
-        seen = self.seen | self.seen_before if self.budget.period.kind == "rolling" else self.seen
-        return seen | {OTHER_CHILD} if self.folded else seen
+    def children(self, now_ns: int | None) -> set[str]:
+        found = {OTHER_CHILD} if self.folded else set()
+        if now_ns is None:
+            return found.union(*self.seen.copy().values())
+        stretch = self._stretch(self.budget.period.window(now_ns))
+        before = stretch - 1 if self.budget.period.kind == "rolling" else stretch
+        return found | self.seen.get(before, set()) | self.seen.get(stretch, set())
 
     def _admit(self, child: str, window: Window) -> str:
-        if window.start_ns >= self.seen_until_ns:
-            rolling_ns = self.budget.period.rolling_seconds * NS_PER_SECOND
-            self.seen_until_ns = window.start_ns + rolling_ns if rolling_ns else window.end_ns
-            self.seen, self.seen_before = set(), self.seen
-        if child not in self.seen:
-            if len(self.seen) >= self.children_max:
+        stretch = self._stretch(window)
+        seen = self.seen.get(stretch)
+        if seen is None:
+            if len(self.seen) >= _STRETCHES_MAX:
+                self.seen.pop(next(iter(self.seen), stretch), None)
+            seen = self.seen[stretch] = set()
+        if child not in seen:
+            if len(seen) >= self.children_max:
                 self.folded += 1
                 return OTHER_CHILD
-            self.seen.add(child)
+            seen.add(child)
         return child
+
+    def _stretch(self, window: Window) -> int:
+        rolling_ns = self.budget.period.rolling_seconds * NS_PER_SECOND
+        return window.start_ns // rolling_ns if rolling_ns else window.start_ns
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ speed. What is forgotten is counted; the ledger remembers response ids and trace
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -42,14 +42,14 @@ class Counted:
 
     Attributes:
         call: The call as it is booked now.
-        scopes: The scopes whose spans are in it; one span of each at most.
+        scopes: The scopes whose spans are in it; one span of each, but for ancestors.
         booked: The entry that books it, set by the owner; None before, and where it was refused.
         first: Trace id and span id of the span that was the first to describe it.
         stands: False once it was taken back.
     """
 
     call: LLMCall
-    scopes: set[str]
+    scopes: tuple[str, ...]
     first: tuple[int, int]
     booked: Entry | None = None
     stands: bool = True
@@ -79,16 +79,29 @@ _NO_CALL: Final = Decision("skip", "no_call")
 
 
 class _Trace:
-    """What is remembered of one trace."""
+    """What is remembered of one trace; few containers, because there is one for each request."""
 
-    __slots__ = ("calls", "covered", "of_span", "parents", "seen_ns")
+    __slots__ = ("covered", "of_span", "parents", "seen_ns")
 
     def __init__(self) -> None:
         self.parents: dict[int, int] = {}  # span → parent, for every span that ended
         self.of_span: dict[int, Counted] = {}  # span → the call it belongs to
-        self.covered: dict[int, list[Counted]] = {}  # span that has not ended → calls below it
-        self.calls: list[Counted] = []
+        self.covered: dict[int, list[Counted]] | None = None  # span that has not ended → calls below it
         self.seen_ns = 0
+
+    def newest(self) -> list[Counted]:
+        """The counted calls, the newest first, `CANDIDATES_MAX` at most."""
+        return list(islice(reversed(self.of_span.values()), CANDIDATES_MAX))
+
+    def take_covered(self, span_id: int) -> list[Counted] | None:
+        """The calls below a span that has ended now."""
+        return self.covered.pop(span_id, None) if self.covered else None
+
+    def cover(self, span_id: int, calls: Sequence[Counted]) -> None:
+        """Remembers calls below a span that has not ended."""
+        if self.covered is None:
+            self.covered = {}
+        self.covered.setdefault(span_id, []).extend(calls)
 
 
 class CallCounter:
@@ -106,7 +119,8 @@ class CallCounter:
         self._max_entries = max_entries
         self._max_age_ns = max_age_ns
         self._traces: dict[int, _Trace] = {}
-        self._by_response: dict[str, list[Counted]] = {}
+        self._by_response: dict[str, Counted] = {}
+        self._same_id: dict[str, list[Counted]] = {}  # further calls with an id that a server drew twice
         self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls in detached traces
         self._size = 0
         self._newest_ns = 0
@@ -140,7 +154,7 @@ class CallCounter:
         if self.knows(call.trace_id, call.span_id):
             return
         trace = self._trace(call.trace_id, call.end_ns)
-        counted = Counted(call, {call.scope}, (call.trace_id, call.span_id), entry)
+        counted = Counted(call, (call.scope,), (call.trace_id, call.span_id), entry)
         self._keep(trace, call.span_id, call.parent_id)
         self._add(trace, counted)
         self._cover(trace, call.parent_id, [counted])
@@ -155,7 +169,7 @@ class CallCounter:
         if span_id in trace.parents:
             return _NO_CALL
         self._keep(trace, span_id, parent_id)
-        below = trace.covered.pop(span_id, None)
+        below = trace.take_covered(span_id)
         if below and parent_id:
             back = self._cover(trace, parent_id, below)
             if back:
@@ -168,7 +182,7 @@ class CallCounter:
         if call.span_id in trace.parents:
             return Decision("skip", "duplicate_span", trace.of_span.get(call.span_id))
         self._keep(trace, call.span_id, call.parent_id)
-        below = trace.covered.pop(call.span_id, None)
+        below = trace.take_covered(call.span_id)
         if call.aggregate:
             return self._decide_aggregate(trace, call, below)
         found = (
@@ -206,14 +220,18 @@ class CallCounter:
     def _add(self, trace: _Trace, counted: Counted) -> None:
         call = counted.call
         trace.of_span[call.span_id] = counted
-        trace.calls.append(counted)
         if call.scope in DETACHED_SCOPES and not call.parent_id:
             self._roots.append(counted)
         if call.response_id is not None:
-            self._by_response.setdefault(call.response_id, []).append(counted)
+            self._index(call.response_id, counted)
+
+    def _index(self, response_id: str, counted: Counted) -> None:
+        first = self._by_response.setdefault(response_id, counted)
+        if first is not counted:
+            self._same_id.setdefault(response_id, []).append(counted)
 
     def _count(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
-        counted = Counted(call, {call.scope}, (call.trace_id, call.span_id))
+        counted = Counted(call, (call.scope,), (call.trace_id, call.span_id))
         back = self._cover(trace, call.parent_id, [*(below or ()), counted]) if call.parent_id else ()
         self._add(trace, counted)
         return Decision("count", "new", counted, taken_back=back)
@@ -224,7 +242,8 @@ class CallCounter:
         """Adds a span to a counted call; restates the call where the span knows more."""
         back: Sequence[Counted] = ()
         trace.of_span[call.span_id] = counted
-        counted.scopes.add(call.scope)
+        if call.scope not in counted.scopes:
+            counted.scopes = (*counted.scopes, call.scope)
         if call.parent_id:
             others = [one for one in below or () if one is not counted]
             back = self._cover(trace, call.parent_id, [*others, counted])
@@ -233,14 +252,17 @@ class CallCounter:
             return Decision("merge", reason, counted, taken_back=back)
         replaced = counted.booked
         if counted.call.response_id is None and better.response_id is not None:
-            self._by_response.setdefault(better.response_id, []).append(counted)
+            self._index(better.response_id, counted)
         counted.call = better
         return Decision("restate", reason, counted, replaced, back)
 
     def _by_id(self, call: LLMCall) -> tuple[Counted, str] | None:
         if call.response_id is None:
             return None
-        for counted in reversed(self._by_response.get(call.response_id, ())):
+        first = self._by_response.get(call.response_id)
+        if first is None:
+            return None
+        for counted in (*reversed(self._same_id.get(call.response_id, ())), first):
             other = counted.call
             if (
                 counted.stands
@@ -282,7 +304,7 @@ class CallCounter:
 
     def _sibling(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
         """Another instrumentation's span of the same call, by trace, time, model and tokens."""
-        for counted in reversed(trace.calls[-CANDIDATES_MAX:]):
+        for counted in trace.newest():
             if call.scope not in counted.scopes and self._is_sibling(call, counted):
                 return counted, "sibling"
         return None
@@ -291,10 +313,10 @@ class CallCounter:
         """The same call in another trace, where an emitter is known to start a trace of its own."""
         if call.scope in DETACHED_SCOPES and not call.parent_id:
             traces = islice(reversed(self._traces.values()), CANDIDATES_MAX)
-            candidates = [counted for trace in traces for counted in trace.calls]
+            candidates: Iterable[Counted] = (counted for trace in traces for counted in trace.newest())
         else:
-            candidates = list(self._roots)
-        for counted in reversed(candidates):
+            candidates = reversed(self._roots)
+        for counted in candidates:
             if call.scope not in counted.scopes and self._is_sibling(call, counted):
                 return counted, "detached_trace"
         return None
@@ -330,7 +352,7 @@ class CallCounter:
             return self._merge(trace, call, silent[0], "aggregate", below)
         inside = [
             counted
-            for counted in trace.calls
+            for counted in reversed(trace.newest())
             if counted.stands and not counted.call.aggregate and nested(call, counted.call)
         ]
         if not standing and inside and self._repeats(call, inside):
@@ -352,7 +374,7 @@ class CallCounter:
                 return back
             parent = trace.parents.get(span_id)
             if parent is None:
-                trace.covered.setdefault(span_id, []).extend(calls)
+                trace.cover(span_id, calls)
                 return back
             above = trace.of_span.get(span_id)
             if above is not None and above.call.aggregate and above.stands and known:
@@ -388,28 +410,29 @@ class CallCounter:
 
     def _forget_trace(self, trace_id: int) -> None:
         trace = self._traces.pop(trace_id)
-        self._drop(trace.calls)
+        self._drop(trace.of_span.values())
         self._size -= len(trace.parents)
 
     def _halve(self, trace: _Trace) -> None:
-        keep = len(trace.parents) // 2
-        for span_id in list(trace.parents)[: len(trace.parents) - keep]:
+        dropped = []
+        for span_id in list(trace.parents)[: (len(trace.parents) + 1) // 2]:
             del trace.parents[span_id]
-            trace.of_span.pop(span_id, None)
             self._size -= 1
-        cut = len(trace.calls) - len(trace.calls) // 2
-        self._drop(trace.calls[:cut])
-        del trace.calls[:cut]
-        for span_id in list(trace.covered)[: len(trace.covered) // 2]:
-            del trace.covered[span_id]
+            counted = trace.of_span.pop(span_id, None)
+            if counted is not None:
+                dropped.append(counted)
+        self._drop(dropped)
+        for span_id in list(trace.covered or ())[: len(trace.covered or ()) // 2]:
+            trace.take_covered(span_id)
 
-    def _drop(self, calls: Sequence[Counted]) -> None:
-        for counted in calls:
-            if counted.stands:
-                self.forgotten += 1
+    def _drop(self, calls: Iterable[Counted]) -> None:
+        for counted in {id(one): one for one in calls}.values():
+            self.forgotten += counted.stands
             response_id = counted.call.response_id
-            same = self._by_response.get(response_id, []) if response_id is not None else []
-            if counted in same:
-                same[:] = [one for one in same if one is not counted]
-                if not same and response_id is not None:
+            if response_id is not None and self._by_response.get(response_id) is counted:
+                others = self._same_id.pop(response_id, None)
+                if others:
+                    self._by_response[response_id] = others.pop()
+                    self._same_id[response_id] = others
+                else:
                     del self._by_response[response_id]

@@ -273,9 +273,9 @@ class PriceBook:
         """
         # Unpacked whole: reading a named tuple field by field would be half of the time.
         (
-            _, _, _, _, provider, model, _, _, _, _, tier, usage, confidence, reasons,
+            provider, model, _, _, _, _, tier, usage, confidence, reasons,
             _, end_ns, _, _, _, reported, claimed, searches,
-        ) = call  # fmt: skip
+        ) = call[4:]  # fmt: skip
         plan = self._plans.get((provider, model, tier))
         if plan is None:
             plan = self._compiled(provider, model, tier)
@@ -284,7 +284,6 @@ class PriceBook:
             fresh is None
             or output is None
             or end_ns < plan.since_ns
-            or confidence != "exact"
             or reported is not None
             or searches
             or audio
@@ -293,28 +292,28 @@ class PriceBook:
             or (reasons and not _TELLING.isdisjoint(reasons))
         ):
             return self._considered(call, plan.history)
-        read = read or 0
-        prompt = fresh + read + (write or 0)
+        prompt, cost_read, cost_write = fresh, 0, 0
+        if read or write:
+            prompt += (read or 0) + (write or 0)
         while prompt > plan.prompt_max:
             if plan.longer is None:
                 return self._considered(call, plan.history)
             plan = plan.longer
-        cost_write = plain_write(plan, write, write_5m, write_1h) if write else 0
-        if (
-            fresh < 0
-            or read < 0
-            or output < 0
-            or cost_write < 0
-            or read > plan.read_max
-            or output > TOKENS_MAX
-        ):
+        if read:
+            cost_read = read * plan.cache_read if 0 < read <= plan.read_max else -1
+        if write or write_5m or write_1h:
+            cost_write = plain_write(plan, write or 0, write_5m, write_1h)
+        if fresh < 0 or cost_read < 0 or cost_write < 0 or not 0 <= output <= TOKENS_MAX:
             return self._considered(call, plan.history)
-        cost_input, cost_read, cost_output = fresh * plan.input, read * plan.cache_read, output * plan.output
+        cost_input, cost_output = fresh * plan.input, output * plan.output
         cost = cost_input + cost_read + cost_write + cost_output
         if claimed is not None:
             self._compare(call, claimed, cost)
-        # PricedCall(...) without its Python-level __new__: half the time.
-        parts = (call, cost, cost_input, cost_read, cost_write, cost_output, plan.price_id, "exact", ())
+        sure = plan.confidence if confidence == "exact" else "estimated"
+        # PricedCall(...) without its __new__ in Python: half the time.
+        parts = (
+            call, cost, cost_input, cost_read, cost_write, cost_output, plan.price_id, sure, plan.reasons,
+        )  # fmt: skip
         return tuple.__new__(PricedCall, parts)
 
     def _compiled(self, provider: str | None, model: str | None, tier: str | None) -> Plan:

@@ -8,10 +8,9 @@ pico-USD per token. Which price is true for a call, `PriceBook` in `overrides` d
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
-from spanbudget.processors.call import TOKENS_MAX, LLMCall, PricedCall, Usage
+from spanbudget.processors.call import TOKENS_MAX, CostConfidence, LLMCall, PricedCall, Usage
 
 DAY_NS: Final = 86_400_000_000_000
 WEEK_NS: Final = 7 * DAY_NS
@@ -114,6 +113,8 @@ class RateHistory:
 
     def segment(self, end_ns: int) -> RateSegment:
         """The segment in which a call ended (`end_ns` of 0 or more)."""
+        if len(self.segments) == 1:
+            return self.segments[0]
         return self.segments[max(0, bisect_right(self.segments, end_ns, key=lambda part: part.start_ns) - 1)]
 
     def at(self, end_ns: int) -> RateCard | None:
@@ -177,7 +178,6 @@ _BUCKETS: Final = (
     "input", "audio_input", "image_input", "cache_read", "audio_cache_read", "cache_write_5m",
     "cache_write_1h", "output", "audio_output", "reasoning",
 )  # fmt: skip
-_rates_in_order: Final = attrgetter(*_BUCKETS)
 
 _FALLBACKS: Final = (
     # bucket, the bucket whose rate it takes where it has none, why the cost is then not exact
@@ -289,15 +289,19 @@ def charge(call: LLMCall, card: RateCard) -> PricedCall:
     write_5m, write_1h, write_unknown = _writes(usage)
     rates = card.rates_for((usage.input or 0) + (usage.cache_read or 0) + write_5m + write_1h)
     counts, searches = _counts(usage, rates, write_5m, write_1h), call.web_searches or 0
-    if min(counts) < 0 or max(counts) > TOKENS_MAX or not 0 <= searches <= TOKENS_MAX:
+    if not 0 <= searches <= TOKENS_MAX:
         return unpriced(call, "usage_invalid")
     if rates.input is None and rates.output is None and not card.request:
         return unpriced(call, "bucket_unpriced")
-    costs = []
-    for count, rate in zip(counts, _rates_in_order(rates), strict=True):
-        if rate is None and count:
-            return unpriced(call, "bucket_unpriced")
-        costs.append(count * rate if count else 0)
+    costs = [0] * len(_BUCKETS)
+    for index, count in enumerate(counts):
+        if count:
+            rate = getattr(rates, _BUCKETS[index])
+            if not 0 < count <= TOKENS_MAX:
+                return unpriced(call, "usage_invalid")
+            if rate is None:
+                return unpriced(call, "bucket_unpriced")
+            costs[index] = count * rate
     doubts = [*card.reasons, *(reason for bucket, reason in card.doubts if counts[_BUCKETS.index(bucket)])]
     doubts += _usage_doubts(call, rates, write_unknown)
     if searches and card.web_search is None:
@@ -315,6 +319,8 @@ class Plan:
         history: All of them.
         since_ns: From here on the plain case holds; `_NEVER_NS` where there is none.
         price_id: Of the plain case, as all that follow.
+        confidence: Of a cost whose usage is exact.
+        reasons: Why it is not exact.
         prompt_max: Longest prompt at these rates, tokens.
         longer: The plain case of longer prompts; None for the last.
         input: pico-USD per token.
@@ -330,6 +336,8 @@ class Plan:
     history: RateHistory
     since_ns: int = _NEVER_NS
     price_id: str = ""
+    confidence: CostConfidence = "exact"
+    reasons: tuple[str, ...] = ()
     prompt_max: int = 0
     longer: "Plan | None" = None
     input: int = 0
@@ -347,7 +355,7 @@ def plan_of(history: RateHistory) -> Plan:
     last = history.segments[-1]
     card = last.cards[0][1] if len(last.cards) == 1 else None
     doubtful = {bucket for bucket, _ in card.doubts} if card else set()
-    if card is None or card.reasons or card.request or doubtful & {"input", "output"}:
+    if card is None or card.request or doubtful & {"input", "output"}:
         return Plan(history)
     plan: Plan | None = None
     prompt_max = TOKENS_MAX
@@ -360,6 +368,8 @@ def plan_of(history: RateHistory) -> Plan:
             history,
             since_ns=last.start_ns,
             price_id=card.price_id,
+            confidence="estimated" if card.reasons else "exact",
+            reasons=tuple(dict.fromkeys(card.reasons)),
             prompt_max=prompt_max,
             longer=plan,
             input=rates.input,

@@ -57,7 +57,7 @@ class RecordingSampler(Sampler):
         if result.decision is not Decision.DROP or not self._records(name, kind, attributes or {}):
             return result
         # A sampler that drops also drops the start attributes, which hold the model and the provider.
-        kept = {**(attributes or {}), **(result.attributes or {})}
+        kept = {**(attributes or {}), **result.attributes} if result.attributes else attributes
         return SamplingResult(Decision.RECORD_ONLY, kept, result.trace_state)
 
     def get_description(self) -> str:

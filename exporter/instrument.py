@@ -1,0 +1,243 @@
+"""Turns SpanBudget on and off in a process."""
+
+import atexit
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from multiprocessing import util as multiprocessing_util
+from pathlib import Path
+from typing import Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.resources import Resource
+
+from spanbudget.exporter.attachment import Attachment, SpanSource, renew_collecting_lock
+from spanbudget.exporter.config import Config, load_config
+from spanbudget.exporter.instruments import BudgetInstruments, Health
+from spanbudget.exporter.otlp import OTLPMetrics
+from spanbudget.exporter.pipeline import Pipeline
+from spanbudget.exporter.prometheus import PrometheusEndpoint
+from spanbudget.exporter.wiring import open_pipeline
+from spanbudget.processors import names_out as names
+from spanbudget.processors.errors import ConfigurationError
+from spanbudget.processors.sampler import Predicate
+from spanbudget.processors.span_processor import BudgetSpanProcessor
+
+EXIT_SECONDS_MAX: Final = 10.0
+"""How long the end of the process waits for the ledger."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    """SpanBudget, running in this process.
+
+    Attributes:
+        config: What it runs with.
+        pipeline: Where spans go.
+        instruments: What shows the pipeline's numbers; None where the configuration wants no metrics.
+        outlet: A way out for metrics that is ours; None where they go through the global meter provider.
+        attachments: The tracer providers it is on, each with the processor there.
+    """
+
+    config: Config
+    pipeline: Pipeline
+    instruments: BudgetInstruments | None = None
+    outlet: OTLPMetrics | PrometheusEndpoint | None = None
+    attachments: list[tuple[Attachment, BudgetSpanProcessor]] = field(default_factory=list)
+
+    def faults(self) -> Health:
+        """Faults on the application's threads."""
+        failures = sum(processor.failures for _, processor in self.attachments)
+        return {(names.PROCESSOR_FAILURES.name, ""): failures}
+
+    def is_on(self, provider: object) -> bool:
+        """Whether the tracer provider is attached."""
+        return any(attachment.provider is provider for attachment, _ in self.attachments)
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Process:
+    """What a process can have only once.
+
+    Attributes:
+        lock: Guards the rest.
+        running: None where SpanBudget is off.
+        shared: The instruments on the global meter provider; they can be created only once.
+        hooked: Whether the hooks for exit and fork are in place; they cannot be taken back.
+        warned: Whether the missing SDK was told.
+    """
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    running: _Running | None = None
+    shared: BudgetInstruments | None = None
+    hooked: bool = False
+    warned: bool = False
+
+
+_process: Final = _Process()
+"""The one mutable state of this package at module level: exit and fork hooks, instruments on the global meter
+provider and a span exporter that OpenTelemetry constructs must all find the same pipeline."""
+
+
+def instrument(
+    config: Config | str | Path | None = None,
+    *,
+    tracer_provider: trace.TracerProvider | None = None,
+    predicate: Predicate | None = None,
+) -> Pipeline | None:
+    """Counts the LLM spans of a tracer provider from now on.
+
+    A process has one pipeline. A further call puts it on a further provider, or does nothing where it is on
+    it already.
+
+    Args:
+        config: A configuration or the path of its file; None takes `SPANBUDGET_CONFIG`.
+        tracer_provider: The provider; None takes the global one.
+        predicate: Narrows which spans are recorded that head sampling drops; see `RecordingSampler`.
+
+    Returns:
+        The pipeline; None where the provider is not the SDK's: nothing is counted, and a warning says so.
+
+    Raises:
+        ConfigurationError: The configuration is missing or wrong, or another one is running.
+        LedgerError: The ledger cannot be opened.
+    """
+    provider = tracer_provider or trace.get_tracer_provider()
+    with _process.lock:
+        if not isinstance(provider, SpanSource):
+            _warn_of_no_sdk(provider)
+            return None
+        running = _process.running
+        if running is None:
+            running = _process.running = _start(_loaded(config), getattr(provider, "resource", None))
+        elif config is not None and _loaded(config) != running.config:
+            raise ConfigurationError(
+                ["SpanBudget runs with another configuration; call spanbudget.uninstrument() first"]
+            )
+        if not running.is_on(provider):
+            _attach(running, provider, predicate)
+        return running.pipeline
+
+
+def uninstrument() -> None:
+    """Takes SpanBudget off all tracer providers, writes what it counted and stops it."""
+    with _process.lock:
+        running, _process.running = _process.running, None
+        if running is None:
+            return
+        for attachment, _ in running.attachments:
+            attachment.detach()
+        running.pipeline.shutdown()
+        if running.outlet:
+            running.outlet.shutdown()
+        if running.instruments:
+            running.instruments.bind(None)
+
+
+def current_pipeline() -> Pipeline | None:
+    """The pipeline of this process, None where SpanBudget is off."""
+    running = _process.running
+    return running.pipeline if running else None
+
+
+def _loaded(config: Config | str | Path | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    path = config or os.environ.get(names.CONFIG_VARIABLE)
+    if not path:
+        raise ConfigurationError(
+            [f"no configuration: give instrument(config=…) or set {names.CONFIG_VARIABLE}"]
+        )
+    return load_config(Path(path))
+
+
+def _start(config: Config, resource: Resource | None) -> _Running:
+    running = _Running(config, open_pipeline(config))
+    _open_metrics(running, resource)
+    if running.instruments:
+        running.instruments.bind(running.pipeline, running.faults)
+    if not _process.hooked:
+        _process.hooked = True
+        # Exit hooks run last in, first out: before those of the providers, which were there earlier.
+        atexit.register(_finish)
+        os.register_at_fork(after_in_child=_after_fork)
+        # A child of multiprocessing ends without exit hooks, but with finalizers that it registers itself.
+        multiprocessing_util.register_after_fork(_process, _finish_with_child)
+    return running
+
+
+def _open_metrics(running: _Running, resource: Resource | None) -> None:
+    choice = running.config.metrics
+    if choice.exporter == "auto":
+        if _process.shared is None:
+            _process.shared = BudgetInstruments(metrics.get_meter(names.METER))
+        running.instruments = _process.shared
+        return
+    try:
+        if choice.exporter == "otlp":
+            running.outlet = OTLPMetrics(resource)
+        elif choice.exporter == "prometheus":
+            running.outlet = PrometheusEndpoint(resource, host=choice.host, port=choice.port)
+    except OSError as error:
+        # Typically the next worker of a server: the port belongs to the first. Budgets work all the same.
+        _logger.warning("No metrics from this process: %s:%s: %s", choice.host, choice.port, error)
+    if running.outlet:
+        running.instruments = BudgetInstruments(running.outlet.provider.get_meter(names.METER))
+
+
+def _attach(running: _Running, provider: SpanSource, predicate: Predicate | None) -> None:
+    processor = BudgetSpanProcessor(
+        running.pipeline,
+        running.config.baggage_keys,
+        reraise=bool(os.environ.get(names.RERAISE_VARIABLE)),
+        report=_log_first,
+    )
+    sampling = running.config.sampling.record_unsampled
+    attachment = Attachment(provider, processor, record_unsampled=sampling, predicate=predicate)
+    running.attachments.append((attachment, processor))
+
+
+def _log_first(failure: Exception, failures: int) -> None:
+    if failures == 1:
+        _logger.error("A span was not counted; further faults are only counted", exc_info=failure)
+
+
+def _warn_of_no_sdk(provider: object) -> None:
+    if not _process.warned:
+        _process.warned = True
+        _logger.warning(
+            "SpanBudget is off: %s is not a tracer provider of the OpenTelemetry SDK; install one first, by "
+            "opentelemetry-instrument or trace.set_tracer_provider()",
+            type(provider).__name__,
+        )
+
+
+def _finish() -> None:
+    """Writes what was counted, and then sends its metrics; spans that still end are counted as before."""
+    running = _process.running
+    if running is None:
+        return
+    if not running.pipeline.flush(EXIT_SECONDS_MAX):
+        _logger.warning("Not all spend was in the ledger after %s s", EXIT_SECONDS_MAX)
+    if running.outlet:
+        running.outlet.shutdown()
+        running.outlet = None
+
+
+def _after_fork() -> None:
+    """Starts anew in a forked child: the parent's threads, locks and sockets are not the child's."""
+    _process.lock = threading.RLock()
+    running = _process.running
+    if running is None:
+        return
+    running.pipeline.after_fork()
+    renew_collecting_lock(running.outlet.provider if running.outlet else metrics.get_meter_provider())
+    if isinstance(running.outlet, PrometheusEndpoint):
+        running.outlet.after_fork()
+
+
+def _finish_with_child(_: object) -> None:
+    multiprocessing_util.Finalize(None, _finish, exitpriority=-1)

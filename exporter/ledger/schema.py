@@ -1,0 +1,103 @@
+"""The tables of a ledger, as SQLAlchemy Core knows them; for migrations and reports.
+
+Appending does not come here: it uses prepared statements (`statements`). SQLAlchemy is a heavy import, so
+this module is imported only where a ledger is created or migrated, or a report is made.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+_NULLABLE_INTEGERS: Final = (
+    *("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
+    "cost_pico",
+)
+_INTEGERS: Final = ("cost_input_pico", "cost_cache_read_pico", "cost_cache_write_pico", "cost_output_pico")
+_RARE_INTEGERS: Final = (
+    *("cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens"),
+    *("audio_cache_read_tokens", "image_input_tokens", "reported_cost_pico", "claimed_cost_pico"),
+    "web_searches",
+)
+
+entries: Final = Table(
+    "entries",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, comment="order of append"),
+    Column("id", LargeBinary(25), nullable=False, comment="trace id, span id, kind: the idempotency key"),
+    Column("end_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("start_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("parent_id", BigInteger, nullable=False, comment="span id as a signed integer, 0 for none"),
+    Column("response_id", Text),
+    Column("labels", Text, nullable=False, comment="JSON object, names sorted"),
+    *(Column(name, BigInteger) for name in _NULLABLE_INTEGERS),
+    *(Column(name, BigInteger, nullable=False) for name in _INTEGERS),
+    *(Column(name, BigInteger) for name in _RARE_INTEGERS),
+    Column("kind", Text, nullable=False, comment="call or reversal"),
+    Column("scope", Text, nullable=False),
+    *(Column(name, Text) for name in ("provider", "model", "request_model", "response_model")),
+    Column("operation", Text, nullable=False),
+    Column("aggregate", Integer, nullable=False, comment="0 or 1"),
+    Column("tier", Text),
+    Column("usage_confidence", Text, nullable=False),
+    Column("cost_confidence", Text, nullable=False),
+    Column("reasons", Text, comment="JSON: [reasons of the usage, reasons of the price]"),
+    Column("price_id", Text),
+    Column("failed", Integer, nullable=False, comment="0 or 1"),
+    Index("entries_id", "id", unique=True),
+    Index("entries_end_ns", "end_ns"),
+)
+Index(
+    "entries_response_id",
+    entries.c.response_id,
+    sqlite_where=entries.c.response_id.is_not(None),
+    postgresql_where=entries.c.response_id.is_not(None),
+)
+
+# An amount is `usd` whole USD plus `pico` pico-USD of 0 to 999,999,999,999: SQLite turns an integer sum that
+# overflows into a rounded float without a word, and 2**63 pico-USD are only 9.2 million USD. Counts are
+# checked for the same reason: a sum that overflowed fails the check instead of being stored.
+spend: Final = Table(
+    "spend",
+    metadata,
+    Column("budget", Text, nullable=False),
+    Column("child", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("start_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("cost_usd", BigInteger, nullable=False),
+    Column("cost_pico", BigInteger, nullable=False),
+    Column("estimated_usd", BigInteger, nullable=False),
+    Column("estimated_pico", BigInteger, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("tokens", "requests", "unpriced")),
+    PrimaryKeyConstraint("budget", "child", "period", "start_ns"),
+    CheckConstraint(
+        "cost_pico BETWEEN 0 AND 999999999999 AND estimated_pico BETWEEN 0 AND 999999999999",
+        name="spend_remainders",
+    ),
+    CheckConstraint(
+        "tokens BETWEEN -9000000000000000000 AND 9000000000000000000"
+        " AND cost_usd BETWEEN -9000000000000000000 AND 9000000000000000000"
+        " AND estimated_usd BETWEEN -9000000000000000000 AND 9000000000000000000",
+        name="spend_no_overflow",
+    ),
+    sqlite_with_rowid=False,
+)
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,57 @@
+"""The calls that one run of the program has touched, for its report at the end."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from spanbudget.exporter.ledger import statements
+from spanbudget.exporter.ledger.lookup import find
+from spanbudget.exporter.ledger.rows import entry_of
+from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.processors.ledger import Entry
+
+_BEFORE_ALL: Final = -(2**63)
+
+
+class TouchedCalls:
+    """Remembers entries by id in a temporary table, which goes away with the ledger's connection.
+
+    Args:
+        ledger: An open ledger; a forked child needs a new one.
+
+    Raises:
+        LedgerError: There is no room for temporary files.
+    """
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._ledger = ledger
+        with ledger.reading() as connection:
+            connection.execute(statements.CREATE_TOUCHED)
+
+    def touch(self, ids: Iterable[bytes]) -> None:
+        """Marks entries that the ledger has; other ids are ignored, and so are ids that were marked before.
+
+        Raises:
+            LedgerError: There is no room for temporary files.
+        """
+        keys = [(bytearray(one),) for one in ids]
+        with self._ledger.reading() as connection:
+            for _ in find(connection, statements.touch, keys):
+                pass
+
+    def standing(self) -> Iterator[Entry]:
+        """The marked calls that are not reversed, by end time, then in the order they were appended.
+
+        Reads 500 at a time. The entries come without their windows.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        seen = (_BEFORE_ALL, 0)
+        while True:
+            with self._ledger.reading() as connection:
+                page = connection.execute(statements.TOUCHED_PAGE, seen).fetchall()
+            if not page:
+                return
+            seen = page[-1][:2]
+            for row in page:
+                yield entry_of(row[2:])

@@ -1,0 +1,1 @@
+"""Spans from files, through the same road as live ones."""

@@ -1,0 +1,109 @@
+"""Replays spans into a ledger: the same reading, counting and pricing as live, without threads."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from spanbudget.exporter.config import Config
+from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.ledger.touched import TouchedCalls
+from spanbudget.exporter.price_table import GenaiPriceTable
+from spanbudget.exporter.wiring import make_parts
+from spanbudget.processors import names_out as names
+from spanbudget.processors.booking import Booking
+from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.ledger import NO_SPEND, Entry
+from spanbudget.processors.overrides import PriceBook
+from spanbudget.processors.spans import SpanRecord
+
+BATCH: Final = 512
+"""Spans that are booked in one transaction."""
+
+
+class Replay:
+    """One replay: spans in, entries in the ledger, and what this run has touched.
+
+    Args:
+        ledger: Where entries go; replaying the same spans again changes nothing.
+        config: Budgets, prices and rules.
+        retention: True refuses calls that are older than the configured retention.
+
+    Raises:
+        LedgerError: The ledger cannot be used.
+    """
+
+    def __init__(self, ledger: SqliteLedger, config: Config, *, retention: bool) -> None:
+        self._ledger = ledger
+        self._parts = make_parts(config, PriceBook(GenaiPriceTable(), config.prices), retention=retention)
+        self._touched = TouchedCalls(ledger)
+        self.spans = 0
+        self.newest_ns = 0
+
+    def run(
+        self,
+        spans: Iterable[SpanRecord],
+        now_ns: int,
+        explain: Callable[[SpanRecord, Booking], None] | None = None,
+    ) -> None:
+        """Books spans in their order.
+
+        Args:
+            spans: The spans.
+            now_ns: Nanoseconds since the epoch, for the retention.
+            explain: Told of each span and its booking.
+
+        Raises:
+            LedgerError: The ledger cannot be written; what was booked before stays.
+        """
+        waiting = iter(spans)
+        while batch := list(islice(waiting, BATCH)):
+            bookings = self._book(batch, now_ns)
+            self.spans += len(batch)
+            self.newest_ns = max(self.newest_ns, *(span.end_ns for span in batch))
+            if explain is not None:
+                for span, booking in zip(batch, bookings, strict=True):
+                    explain(span, booking)
+
+    def _book(self, batch: list[SpanRecord], now_ns: int) -> list[Booking]:
+        booker = self._parts.booker
+        observed = [booker.read(span) for span in batch]
+        ids, traces = booker.unknown(observed)
+        if ids or traces:
+            booker.remember(self._ledger.standing(response_ids=ids, trace_ids=traces))
+        bookings = [booker.book(one, now_ns) for one in observed]
+        self._ledger.append([entry for booking in bookings for entry in booking.entries])
+        counted = (booking.decision.counted for booking in bookings)
+        self._touched.touch({one.booked.id for one in counted if one is not None and one.booked is not None})
+        return bookings
+
+    def calls(self) -> Iterator[Entry]:
+        """The calls of the replayed spans as they stand in the ledger, by end time."""
+        return self._touched.standing()
+
+    def decisions(self) -> dict[str, int]:
+        """How many spans were counted, merged, skipped and rejected, by reason: `merged: response_id`."""
+        tallies = Counter(self._parts.booker.tallies)
+        tallies.update(self._parts.rejected())
+        prefix = "spanbudget.spans."
+        return {
+            f"{name.removeprefix(prefix)}: {reason}": count
+            for (name, reason), count in sorted(tallies.items())
+            if name.startswith(prefix) and name != names.SPANS_LATE.name and count
+        }
+
+    def budget_states(self, at_ns: int) -> list[BudgetState]:
+        """Every budget in the window of a moment, with all that the ledger has."""
+        budgets = self._parts.budgets
+        states = []
+        for budget in budgets.budgets:
+            for child in budgets.children(budget.name, at_ns):
+                spend = NO_SPEND
+                for total in self._ledger.spend(budgets.keys_at(budget.name, child, at_ns)).values():
+                    spend = spend.plus(total)
+                states.append(budgets.state(budget.name, child, spend, at_ns))
+        return states
+
+    def close(self) -> None:
+        """Closes the ledger."""
+        self._ledger.close()
