@@ -1,7 +1,8 @@
 """Puts a span processor and the recording sampler on a tracer provider, and takes them off again.
 
-The SDK has no public way to replace a sampler, or to put a processor first. What it keeps in private places is
-looked for and, where it is not as expected, left alone and told in a warning that names what is not covered.
+The SDK has no public way to replace a sampler, or to put a processor first. What it keeps in private places
+is looked for and, where it is not as expected, left alone and told in a warning that names what is not
+covered.
 """
 
 import logging
@@ -109,12 +110,14 @@ class Attachment:
             setattr(active, _PROCESSORS, (self._processor, *others) if first else tuple(others))
 
 
-def renew_collecting_lock(meter_provider: object) -> None:
-    """Replaces, in a forked child, the lock that a meter provider holds while it collects.
+def renew_metric_locks(meter_provider: object) -> None:
+    """Replaces, in a forked child, the locks that a meter provider holds while it collects and exports.
 
-    The parent may have been collecting, and the SDK renews its other locks in a child but not this one: the
+    The parent may have been doing so, and the SDK renews its other locks in a child but not these: the
     child's first collection, or its exit, would wait for ever.
     """
     consumer = getattr(meter_provider, "_measurement_consumer", None)
-    if hasattr(consumer, "_lock"):
-        consumer._lock = threading.Lock()  # noqa: SLF001 - there is no public way
+    readers = getattr(meter_provider, "_metric_readers", ())
+    for holder, name in ((consumer, "_lock"), *((reader, "_export_lock") for reader in readers)):
+        if hasattr(holder, name):
+            setattr(holder, name, threading.Lock())

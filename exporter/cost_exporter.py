@@ -45,6 +45,8 @@ class CostSpanExporter(SpanExporter):
     sums each call once; an unpriced call gets none, so that unknown is not shown as 0. Spans are copied,
     never changed, because other exporters have them too.
 
+    It may wait for the pipeline, so it belongs into a `BatchSpanProcessor`, which exports on its own thread.
+
     Args:
         delegate: The exporter that does the sending.
         charges: Knows what spans cost.

@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
 
-from spanbudget.exporter.attachment import Attachment, SpanSource, renew_collecting_lock
+from spanbudget.exporter.attachment import Attachment, SpanSource, renew_metric_locks
 from spanbudget.exporter.config import Config, load_config
 from spanbudget.exporter.instruments import BudgetInstruments, Health
 from spanbudget.exporter.otlp import OTLPMetrics
@@ -130,11 +131,12 @@ def uninstrument() -> None:
             return
         for attachment, _ in running.attachments:
             attachment.detach()
-        running.pipeline.shutdown()
+        running.pipeline.flush(EXIT_SECONDS_MAX)
         if running.outlet:
             running.outlet.shutdown()
         if running.instruments:
             running.instruments.bind(None)
+        running.pipeline.shutdown()
 
 
 def current_pipeline() -> Pipeline | None:
@@ -155,8 +157,11 @@ def _loaded(config: Config | str | Path | None) -> Config:
 
 
 def _start(config: Config, resource: Resource | None) -> _Running:
-    running = _Running(config, open_pipeline(config))
-    _open_metrics(running, resource)
+    with ExitStack() as undo:
+        running = _Running(config, open_pipeline(config))
+        undo.callback(running.pipeline.shutdown)
+        _open_metrics(running, resource)
+        undo.pop_all()
     if running.instruments:
         running.instruments.bind(running.pipeline, running.faults)
     if not _process.hooked:
@@ -234,7 +239,7 @@ def _after_fork() -> None:
     if running is None:
         return
     running.pipeline.after_fork()
-    renew_collecting_lock(running.outlet.provider if running.outlet else metrics.get_meter_provider())
+    renew_metric_locks(running.outlet.provider if running.outlet else metrics.get_meter_provider())
     if isinstance(running.outlet, PrometheusEndpoint):
         running.outlet.after_fork()
 

@@ -22,7 +22,7 @@ EXEMPLAR_AGE_SECONDS_MAX: Final = 300
 BUDGET_STATES_MAX: Final = 1000
 """Most budgets and children that are shown; the fullest come first. Half of what the SDK keeps apart."""
 REASONS_MAX: Final = 100
-"""Most reasons of one self metric; reasons such as a model name are the application's. The rest is `other`."""
+"""Most reasons of one self metric, which may be the application's model names. The rest is `other`."""
 FLUSH_SECONDS_MAX: Final = 0.25
 """How long a collection waits for spans that are still on their way; then it shows what there is."""
 

@@ -16,6 +16,8 @@ HTTP: Final = "http/protobuf"
 PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 METRICS_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"
 TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+EXIT_MILLIS_MAX: Final = 5_000
+"""How long the end of the process waits for a collector that does not answer; the SDK alone waits 10 s."""
 
 
 def protocol_of(variable: str, given: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
@@ -85,4 +87,4 @@ class OTLPMetrics:
 
     def shutdown(self) -> None:
         """Sends the last values and stops."""
-        self.provider.shutdown()
+        self.provider.shutdown(timeout_millis=EXIT_MILLIS_MAX)

@@ -1,6 +1,8 @@
 """The main road: spans in, entries in the ledger, totals for the instruments. `tick` is where to begin."""
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from collections import Counter, deque
@@ -42,7 +44,7 @@ class Parts:
         booker: Books spans.
         budgets: All budgets.
         series: This process's own totals.
-        rejected: Further (metric name, reason) → count, of parts that keep their own.
+        further: Further (metric name, reason) → count, of parts that keep their own.
     """
 
     reader: SpanReader
@@ -50,7 +52,7 @@ class Parts:
     booker: Booker
     budgets: BudgetBook
     series: SeriesBook
-    rejected: Callable[[], Mapping[tuple[str, str], int]]
+    further: Callable[[], Mapping[tuple[str, str], int]]
 
 
 class Pipeline:
@@ -92,8 +94,11 @@ class Pipeline:
         self._parts = self._make_parts()
         self._queue: deque[ReadableSpan] = deque()
         self._work = threading.RLock()
-        self._overflow = threading.Lock()
-        self._wake = threading.Event()
+        self._overflow = threading.RLock()
+        # A span may end inside the garbage collector, on a thread that is anywhere in this module. A
+        # SimpleQueue can be put to at any point; an Event would wait for a lock that its own thread holds.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._putting_aside = False
         self._idle = False
         self._stopping = False
         self._worker: threading.Thread | None = None
@@ -105,33 +110,43 @@ class Pipeline:
 
     def observe(self, span: ReadableSpan) -> None:
         """Takes a finished span over in O(1); when the queue is full, writes what it tells to the spool file."""
-        queue = self._queue
-        if len(queue) >= self._queue_max:
+        waiting = self._queue
+        if len(waiting) >= self._queue_max:
             self._put_aside(span)
             return
-        queue.append(span)
+        waiting.append(span)
         if self._idle:
-            self._wake.set()
+            self._wake.put(None)
         elif self._worker is None:
             self._start()
 
     def _put_aside(self, span: ReadableSpan) -> None:
         """Writes what a span tells to the spool file: slower than the queue, and nothing is lost."""
         with self._overflow:
-            what, sampled = self._parts.booker.read(record_of(span))
-            record: Record = {"sampled": sampled}
-            if isinstance(what, Link):
-                record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
-            else:
-                record["call"] = call_to_record(what)
+            if self._putting_aside:  # the garbage collector ended this span in the middle of another one
+                self._queue.append(span)
+                return
+            self._putting_aside = True
             try:
-                kept = self._spool.append(record)
-            except LedgerError:
-                kept = False
-            metric = names.SPANS_SPOOLED if kept else names.SPANS_LOST
-            self._lost[metric.name, "queue_full"] += 1
+                self._write_aside(span)
+            finally:
+                self._putting_aside = False
         if self._worker is None:
             self._start()
+
+    def _write_aside(self, span: ReadableSpan) -> None:
+        what, sampled = self._parts.booker.read(record_of(span))
+        record: Record = {"sampled": sampled}
+        if isinstance(what, Link):
+            record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
+        else:
+            record["call"] = call_to_record(what)
+        try:
+            kept = self._spool.append(record)
+        except LedgerError:
+            kept = False
+        metric = names.SPANS_SPOOLED if kept else names.SPANS_LOST
+        self._lost[metric.name, "queue_full"] += 1
 
     def _start(self) -> None:
         with self._overflow:
@@ -146,14 +161,17 @@ class Pipeline:
             if not self._waiting():
                 self._idle = True
                 if not self._waiting() and not self._stopping:
-                    self._wake.wait(timeout=1.0 if self._store.failing else None)
+                    self._wait(1.0 if self._store.failing else None)
                 self._idle = False
-                self._wake.clear()
             if self._stopping:
                 return
             if len(self._queue) < BATCH_MAX:
                 time.sleep(self._gather_seconds)
             self._tick_safely()
+
+    def _wait(self, timeout_seconds: float | None) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._wake.get(timeout=timeout_seconds)
 
     def _waiting(self) -> bool:
         return bool(self._queue) or (not self._spool.empty and self._store.ready)
@@ -203,12 +221,12 @@ class Pipeline:
             return bookings
 
     def _take(self) -> list[Observed]:
-        queue, booker = self._queue, self._parts.booker
-        if queue:
-            self._unflushed_since_ns = queue[0].end_time
-        count = min(len(queue), BATCH_MAX)
+        waiting, booker = self._queue, self._parts.booker
+        if waiting:
+            self._unflushed_since_ns = waiting[0].end_time
+        count = min(len(waiting), BATCH_MAX)
         self._seen += count
-        return [booker.read(record_of(queue.popleft())) for _ in range(count)]
+        return [booker.read(record_of(waiting.popleft())) for _ in range(count)]
 
     def _take_spooled(self, now_ns: int) -> int:
         """Brings a part of the spool in; it is deleted there once the ledger, or the spool again, has it."""
@@ -243,7 +261,7 @@ class Pipeline:
             return
         self.flush(timeout_seconds)
         self._stopping = True
-        self._wake.set()
+        self._wake.put(None)
         worker = self._worker
         if worker is not None and worker is not threading.current_thread():
             worker.join(timeout_seconds)
@@ -287,7 +305,7 @@ class Pipeline:
         with self._work:
             health: Counter[tuple[str, str]] = Counter(self._parts.booker.tallies)
             health.update(self._store.tallies)
-            for name, count in self._parts.rejected().items():
+            for name, count in self._parts.further().items():
                 health[name] += count
             forgotten = self._parts.counter.forgotten
         health.update(self._lost)

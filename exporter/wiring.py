@@ -74,10 +74,15 @@ def make_parts(config: Config, prices: PriceBook, *, retention: bool = True) -> 
     labels = tuple(dict.fromkeys([*SERIES_LABELS, *config.metrics.labels]))
     series = SeriesBook(labels, config.metrics.max_label_values)
 
-    def rejected() -> dict[tuple[str, str], int]:
-        return {(names.SPANS_REJECTED.name, reason): count for reason, count in reader.rejected.items()}
+    def further() -> dict[tuple[str, str], int]:
+        told = {(names.SPANS_REJECTED.name, reason): count for reason, count in reader.rejected.items()}
+        for name, count in prices.counters.items():
+            kind, _, label = name.partition(":")
+            if kind != "unpriced":  # booking counts those by model
+                told[names.COST_CLAIMS.name, f"{kind}: {label}"] = count
+        return told
 
-    return Parts(reader, counter, booker, budgets, series, rejected)
+    return Parts(reader, counter, booker, budgets, series, further)
 
 
 def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:

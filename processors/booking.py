@@ -19,6 +19,14 @@ UNPRICED_MODELS_MAX: Final = 200
 """Models without a price that are counted by name; further ones are counted as `other`."""
 
 
+_FOREVER_NS: Final = 1 << 63
+_MERGED: Final = names.SPANS_MERGED.name
+_SKIPPED: Final = names.SPANS_SKIPPED.name
+_RESTATED: Final = names.SPANS_RESTATED.name
+_NO_CALL: Final = (_SKIPPED, "no_call")
+_COUNTED: Final = {word: (names.SPANS_COUNTED.name, word) for word in ("exact", "estimated", "unknown")}
+
+
 class Prices(Protocol):
     """What prices a call; never raises."""
 
@@ -97,7 +105,7 @@ class Booker:
         self._counter = counter
         self._prices = prices
         self._budgets = budgets
-        self._retention_ns = retention_ns
+        self._retention_ns = _FOREVER_NS if retention_ns is None else retention_ns
         self.tallies: Counter[tuple[str, str]] = Counter()
         self._unpriced: set[str] = set()
 
@@ -136,41 +144,45 @@ class Booker:
             now_ns: Nanoseconds since the epoch.
         """
         what, sampled = observed
-        tallies = self.tallies
         if type(what) is Link:
-            decision = self._counter.decide_other(what.trace_id, what.span_id, what.parent_id, what.end_ns)
-            tallies[names.SPANS_SKIPPED.name, "no_call"] += 1
-            if not decision.taken_back:
-                return Booking(decision, ())
-            return Booking(decision, [self._reversal(counted) for counted in decision.taken_back if counted.booked])
+            return self._book_link(what)
         call: LLMCall = what  # type: ignore[assignment]
         decision = self._counter.decide(call)
-        action = decision.action
-        entries = [self._reversal(counted) for counted in decision.taken_back if counted.booked]
+        action, reason, counted, replaced, taken_back = decision
+        entries: list[Entry] = self._reversals(taken_back) if taken_back else []
         if action == "count":
-            tallies[names.SPANS_COUNTED.name, call.usage_confidence] += 1
-        elif action == "merge":
-            tallies[names.SPANS_MERGED.name, decision.reason] += 1
-            return Booking(decision, entries, sampled)
-        elif action == "skip":
-            tallies[names.SPANS_SKIPPED.name, decision.reason] += 1
-            return Booking(decision, entries, sampled)
+            self.tallies[_COUNTED[call.usage_confidence]] += 1
         else:
-            tallies[names.SPANS_MERGED.name, decision.reason] += 1
-            tallies[names.SPANS_RESTATED.name, decision.reason] += 1
-            if decision.replaced is not None:
-                entries.append(self._reverse(decision.replaced))
-        counted = decision.counted
+            self.tallies[(_SKIPPED if action == "skip" else _MERGED), reason] += 1
+            if action != "restate":
+                return Booking(decision, entries, sampled)
+            self.tallies[_RESTATED, reason] += 1
+            if replaced is not None:
+                entries.append(self._reverse(replaced))
         if counted is not None:
-            entry = self._entry(counted.call, now_ns)
-            counted.booked = entry
+            counted.booked = entry = self._entry(counted.call, now_ns)
             if entry is not None:
                 entries.append(entry)
         return Booking(decision, entries, sampled)
 
+    def _book_link(self, link: Link) -> Booking:
+        decision = self._counter.decide_other(link.trace_id, link.span_id, link.parent_id, link.end_ns)
+        self.tallies[_NO_CALL] += 1
+        return Booking(decision, self._reversals(decision.taken_back) if decision.taken_back else ())
+
+    def _reversals(self, taken_back: Sequence[Counted]) -> list[Entry]:
+        """Takes counted aggregates back whose children turned up."""
+        entries = []
+        for counted in taken_back:
+            if counted.booked is not None:
+                entries.append(self._reverse(counted.booked))
+                counted.booked = None
+                self.tallies[_RESTATED, "aggregate"] += 1
+        return entries
+
     def _entry(self, call: LLMCall, now_ns: int) -> Entry | None:
         age_ns = now_ns - call.end_ns
-        if self._retention_ns is not None and age_ns > self._retention_ns:
+        if age_ns > self._retention_ns:
             self.tallies[names.SPANS_REJECTED.name, "too_old"] += 1
             return None
         priced = self._prices.price(call)
@@ -197,13 +209,6 @@ class Booker:
             else:
                 self._unpriced.add(model)
         self.tallies[names.CALLS_UNPRICED.name, model] += 1
-
-    def _reversal(self, counted: Counted) -> Entry:
-        entry = counted.booked
-        assert entry is not None  # noqa: S101 - the callers look first
-        counted.booked = None
-        self.tallies[names.SPANS_RESTATED.name, "aggregate"] += 1
-        return self._reverse(entry)
 
     def _reverse(self, entry: Entry) -> Entry:
         windows = entry.windows or self._budgets.windows_of(entry.priced.call)

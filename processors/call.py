@@ -123,6 +123,20 @@ class LLMCall(NamedTuple):
         return next((value for key, value in self.labels if key == name), None)
 
 
+class PlainCall(LLMCall):
+    """A call that needs no second thought when it is priced; only `SpanReader` makes one.
+
+    Its usage is exact and checked: input, cache read and output are counts, nothing was written to a cache,
+    no part has a price of its own. It has no reasons, no reported or claimed cost and no web searches.
+    """
+
+    __slots__ = ()
+
+    def _replace(self, **changes: object) -> LLMCall:
+        """A changed copy, which is an ordinary call: the promises above may not hold for it."""
+        return LLMCall(*self)._replace(**changes)  # type: ignore[arg-type]
+
+
 class PricedCall(NamedTuple):
     """A call and what it cost.
 

@@ -8,7 +8,7 @@ Memory is bounded by entries and by age in span time, so that the same spans giv
 speed. What is forgotten is counted; the ledger remembers response ids and traces for longer.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -118,7 +118,7 @@ class CallCounter:
     def __init__(self, *, max_entries: int = 50_000, max_age_ns: int = 900_000_000_000) -> None:
         self._max_entries = max_entries
         self._max_age_ns = max_age_ns
-        self._traces: dict[int, _Trace] = {}
+        self._traces: OrderedDict[int, _Trace] = OrderedDict()  # a plain dict is slow at losing its oldest
         self._by_response: dict[str, Counted] = {}
         self._same_id: dict[str, list[Counted]] = {}  # further calls with an id that a server drew twice
         self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls in detached traces
@@ -186,11 +186,10 @@ class CallCounter:
         if call.aggregate:
             return self._decide_aggregate(trace, call, below)
         found = (
-            self._by_id(call)
+            (self._by_id(call) if call.response_id is not None else None)
             or (self._among(call, below) if below else None)
-            or self._above(trace, call)
-            or self._sibling(trace, call)
-            or self._detached(call)
+            or (self._related(trace, call) if trace.of_span else None)
+            or (self._detached(call) if self._roots or call.scope in DETACHED_SCOPES else None)
         )
         if found is None:
             return self._count(trace, call, below)
@@ -200,10 +199,11 @@ class CallCounter:
     def _trace(self, trace_id: int, end_ns: int) -> _Trace:
         """The memory of a trace, made the youngest; the oldest go when they are too old."""
         traces = self._traces
-        trace = traces.pop(trace_id, None)
+        trace = traces.get(trace_id)
         if trace is None:
-            trace = _Trace()
-        traces[trace_id] = trace
+            trace = traces[trace_id] = _Trace()
+        else:
+            traces.move_to_end(trace_id)
         if end_ns > trace.seen_ns:
             trace.seen_ns = end_ns
             if end_ns > self._newest_ns:
@@ -291,6 +291,9 @@ class CallCounter:
     @staticmethod
     def _may_be_one(call: LLMCall, other: LLMCall) -> bool:
         return usage_agrees(call, other) or bool(call.usage.output and call.usage.output == other.usage.output)
+
+    def _related(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+        return self._above(trace, call) or self._sibling(trace, call)
 
     def _above(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
         """A counted call above that is the same call and came first."""

@@ -230,7 +230,10 @@ class ScopeRule:
         double_reasoning_versions: Versions (prefixes) that add reasoning to output twice for `provider/model`
             names.
         double_reasoning: True where other versions may do so too.
-        doubts_zero_write: A cache write of 0 is also what it says when it lost the number (Anthropic).
+        doubts_zero_write: A cache write of 0 is also what it says when it lost the number (Anthropic, and
+            only where there is a response id: its streams have none, and are right).
+        output_from_total: The output count lacks the thoughts; the total less the input has them.
+        cache_methods: Values of `rpc.method` whose spans tell all cache counts; None: it does not depend.
         provider: Provider of every span of this scope, where the span does not say it.
         tier_vouches: A service tier on the span proves that its details are complete.
         id_hides_cache: Spans with a response id never have cache counts.
@@ -249,6 +252,8 @@ class ScopeRule:
     double_reasoning_versions: tuple[str, ...] = ()
     double_reasoning: bool = False
     doubts_zero_write: bool = False
+    output_from_total: bool = False
+    cache_methods: tuple[str, ...] | None = None
     provider: str | None = None
     tier_vouches: bool = False
     id_hides_cache: bool = False
@@ -268,6 +273,7 @@ class ScopeRule:
             or self.double_reasoning
             or self.doubts_zero_write
             or self.id_hides_cache
+            or self.output_from_total
         )
 
 
@@ -296,8 +302,15 @@ RULES: Final[Mapping[str, ScopeRule]] = {
     ),
     "opentelemetry.instrumentation.bedrock": replace(_FULL, input_includes_cache=False, id_hides_cache=True),
     "opentelemetry.instrumentation.botocore.bedrock-runtime": replace(
-        _FULL, input_includes_cache=False, cache_read="when_present", cache_write="when_present"
+        _FULL,
+        input_includes_cache=False,
+        cache_read="when_present",
+        cache_write="when_present",
+        cache_methods=("Converse", "ConverseStream"),
     ),
+    "opentelemetry.instrumentation.google_generativeai": replace(_FULL, output_from_total=True),
+    "strands.telemetry.tracer": _FULL,
+    "agent_framework": _FULL,
     "opentelemetry.instrumentation.openai_agents": replace(_FULL, cache_write="no", sets_ok=True),
     "openinference.instrumentation.google_genai": replace(_FULL, sets_ok=True),
     "openinference.instrumentation.openai_agents": replace(

@@ -176,6 +176,9 @@ ENTRIES_LOST_USD: Final = Metric(
 CALLS_UNPRICED: Final = Metric(
     "spanbudget.calls.unpriced", "{call}", "Calls without a price, by model", Kind.COUNTER, reason=MODEL
 )
+COST_CLAIMS: Final = Metric(
+    "spanbudget.cost.claims", "{call}", "Costs that an emitter claimed and that ours contradicts", Kind.COUNTER
+)
 LEDGER_ERRORS: Final = Metric(
     "spanbudget.ledger.errors", "{error}", "Failed uses of the ledger", Kind.COUNTER
 )
@@ -228,6 +231,7 @@ SELF_METRICS: Final = (
     ENTRIES_LOST,
     ENTRIES_LOST_USD,
     CALLS_UNPRICED,
+    COST_CLAIMS,
     LEDGER_ERRORS,
     PROCESSOR_FAILURES,
     SERIES_OVERFLOWED,

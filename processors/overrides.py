@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Final
 
-from spanbudget.processors.call import TOKENS_MAX, LLMCall, PricedCall
+from spanbudget.processors.call import TOKENS_MAX, LLMCall, PlainCall, PricedCall
 from spanbudget.processors.money import plain
 from spanbudget.processors.names_out import REPORTED_PRICE
 from spanbudget.processors.rates import (
@@ -20,6 +20,7 @@ from spanbudget.processors.rates import (
     NO_RATES,
     BucketRates,
     Plan,
+    PlanRow,
     PriceSource,
     RateCard,
     RateHistory,
@@ -259,6 +260,7 @@ class PriceBook:
         self._source = source
         self._overrides = tuple(overrides)
         self._plans: dict[tuple[str | None, str | None, str | None], Plan] = {}
+        self._rows: dict[tuple[str | None, str | None, str | None], PlanRow] = {}
 
     def card(self, provider: str | None, model: str | None, tier: str | None, at_ns: int) -> RateCard | None:
         """What a call would be priced by that ends then; None where nothing is priced."""
@@ -271,50 +273,43 @@ class PriceBook:
         Reasons for no price: `no_model`; `no_price`, an unknown model; `usage_unknown`; `usage_invalid`,
         negative or with parts above their whole; `bucket_unpriced`, tokens of a kind that has no rate.
         """
-        # Unpacked whole: reading a named tuple field by field would be half of the time.
-        (
-            provider, model, _, _, _, _, tier, usage, confidence, reasons,
-            _, end_ns, _, _, _, reported, claimed, searches,
-        ) = call[4:]  # fmt: skip
-        plan = self._plans.get((provider, model, tier))
-        if plan is None:
-            plan = self._compiled(provider, model, tier)
-        fresh, read, write, write_5m, write_1h, output, _, audio, audio_output, audio_read, _ = usage
-        if (
-            fresh is None
-            or output is None
-            or end_ns < plan.since_ns
-            or reported is not None
-            or searches
-            or audio
-            or audio_output
-            or audio_read
-            or (reasons and not _TELLING.isdisjoint(reasons))
-        ):
+        row = self._rows.get((call[4], call[5], call[10])) or self._row(call)
+        since_ns, prompt_max, per_input, per_output, per_read, price_id, sure, why = row
+        if type(call) is PlainCall and call[15] >= since_ns:
+            fresh, read, _, _, _, output, _, _, _, _, _ = call[11]
+            if fresh + read <= prompt_max:
+                cost_input, cost_read, cost_output = fresh * per_input, read * per_read, output * per_output
+                cost = cost_input + cost_read + cost_output
+                # PricedCall(...) without its __new__ in Python: half the time.
+                parts = (call, cost, cost_input, cost_read, 0, cost_output, price_id, sure, why)
+                return tuple.__new__(PricedCall, parts)
+        return self._priced(call)
+
+    def _row(self, call: LLMCall) -> PlanRow:
+        return self._compiled(call.provider, call.model, call.tier).row
+
+    def _priced(self, call: LLMCall) -> PricedCall:
+        """Prices a call that is not plain, or that plain rates do not hold for."""
+        plan = self._plans[call.provider, call.model, call.tier]
+        usage = call.usage
+        fresh, read, output = usage.input, usage.cache_read or 0, usage.output
+        rare = call.web_searches or usage.audio_input or usage.audio_output or usage.audio_cache_read
+        told = call.reported_cost is not None or not _TELLING.isdisjoint(call.reasons)
+        if fresh is None or output is None or call.end_ns < plan.since_ns or rare or told:
             return self._considered(call, plan.history)
-        prompt, cost_read, cost_write = fresh, 0, 0
-        if read or write:
-            prompt += (read or 0) + (write or 0)
-        while prompt > plan.prompt_max:
-            if plan.longer is None:
-                return self._considered(call, plan.history)
+        prompt = fresh + read + (usage.cache_write or 0)
+        while prompt > plan.prompt_max and plan.longer is not None:
             plan = plan.longer
-        if read:
-            cost_read = read * plan.cache_read if 0 < read <= plan.read_max else -1
-        if write or write_5m or write_1h:
-            cost_write = plain_write(plan, write or 0, write_5m, write_1h)
-        if fresh < 0 or cost_read < 0 or cost_write < 0 or not 0 <= output <= TOKENS_MAX:
+        cost_write = plain_write(plan, usage.cache_write or 0, usage.cache_write_5m, usage.cache_write_1h)
+        wrong = fresh < 0 or not 0 <= read <= plan.read_max or cost_write < 0 or prompt > plan.prompt_max
+        if wrong or not 0 <= output <= TOKENS_MAX:
             return self._considered(call, plan.history)
-        cost_input, cost_output = fresh * plan.input, output * plan.output
-        cost = cost_input + cost_read + cost_write + cost_output
-        if claimed is not None:
-            self._compare(call, claimed, cost)
-        sure = plan.confidence if confidence == "exact" else "estimated"
-        # PricedCall(...) without its __new__ in Python: half the time.
-        parts = (
-            call, cost, cost_input, cost_read, cost_write, cost_output, plan.price_id, sure, plan.reasons,
-        )  # fmt: skip
-        return tuple.__new__(PricedCall, parts)
+        costs = (fresh * plan.input, read * plan.cache_read, cost_write, output * plan.output)
+        cost = sum(costs)
+        if call.claimed_cost is not None:
+            self._compare(call, call.claimed_cost, cost)
+        sure = plan.confidence if call.usage_confidence == "exact" else "estimated"
+        return PricedCall(call, cost, *costs, plan.price_id, sure, plan.reasons)
 
     def _compiled(self, provider: str | None, model: str | None, tier: str | None) -> Plan:
         """Compiles and remembers the prices of one key."""
@@ -325,8 +320,9 @@ class PriceBook:
             history = overridden(listed, self._overrides, provider=provider, model=model, tier=tier_asked)
         whole = (history or NO_RATES).mapped(lambda card, _: card and completed(card))
         if len(self._plans) >= PLANS_MAX:
-            self._plans = {}
+            self._plans, self._rows = {}, {}
         plan = self._plans[provider, model, tier] = plan_of(whole)
+        self._rows[provider, model, tier] = plan.row
         return plan
 
     def _considered(self, call: LLMCall, history: RateHistory) -> PricedCall:

@@ -349,6 +349,21 @@ class Plan:
     write_5m_max: int = 0
     write_1h_max: int = 0
 
+    @property
+    def row(self) -> "PlanRow":
+        """What a `PlainCall` needs, as one tuple: unpacking it is quicker than asking for each.
+
+        Where cached tokens need a second thought, no plain call passes.
+        """
+        since_ns = self.since_ns if self.read_max else _NEVER_NS
+        return (
+            since_ns, self.prompt_max, self.input, self.output, self.cache_read, self.price_id,
+            self.confidence, self.reasons,
+        )  # fmt: skip
+
+
+PlanRow: TypeAlias = tuple[int, int, int, int, int, str, CostConfidence, tuple[str, ...]]
+
 
 def plan_of(history: RateHistory) -> Plan:
     """Finds the plain case: one card without fees whose rates are sure and tell no parts apart."""

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from spanbudget.processors.attribution import Attribution
-from spanbudget.processors.call import NO_USAGE, TOKENS_MAX, ZERO_USAGE, LLMCall, Usage, UsageConfidence
+from spanbudget.processors.call import (
+    NO_USAGE,
+    TOKENS_MAX,
+    ZERO_USAGE,
+    LLMCall,
+    PlainCall,
+    Usage,
+    UsageConfidence,
+)
 from spanbudget.processors.dialects import (
     FIELD_COUNT,
     INFERENCE,
@@ -168,6 +176,7 @@ class SpanReader:
         usage = plain_usage(found) if shape.plain else None
         confidence: UsageConfidence = "exact"
         reasons: tuple[str, ...] = ()
+        plain = usage is not None
         if usage is None:
             usage, confidence, reasons = self._usage(span, found, shape)
         tier = found[Field.TIER]
@@ -183,14 +192,20 @@ class SpanReader:
             confidence, reasons = "estimated", (*reasons, "agent_total")
         start, end, metadata = span.start_ns, span.end_ns, found[Field.METADATA]
         reported, claimed = _costs(found, name.provider) if _has_cost(found) else (None, None)
+        searches = None if metadata is None else _web_searches(metadata)
         response_id = found[Field.RESPONSE_ID]
-        return LLMCall(
-            span.trace_id, span.span_id, span.parent_id, span.scope, name.provider, name.model,
-            shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence, reasons,
-            start if 0 < start <= end else end, end, span.status == STATUS_ERROR or "not_billed" in reasons,
-            response_id if type(response_id) is str else None,
-            self._attribution.labels(found[FIELD_COUNT:], span.resource, metadata),
-            reported, claimed, None if metadata is None else _web_searches(metadata),
+        sure = plain and not reasons and reported is None and claimed is None and searches is None
+        # The record without its __new__ in Python: half the time.
+        return tuple.__new__(
+            PlainCall if sure else LLMCall,
+            (
+                span.trace_id, span.span_id, span.parent_id, span.scope, name.provider, name.model,
+                shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence, reasons,
+                start if 0 < start <= end else end, end, span.status == STATUS_ERROR or "not_billed" in reasons,
+                response_id if type(response_id) is str else None,
+                self._attribution.labels(found[FIELD_COUNT:], span.resource, metadata),
+                reported, claimed, searches,
+            ),
         )  # fmt: skip
 
     def _usage(

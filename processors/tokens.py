@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spanbudget.processors.call import TOKENS_MAX, Usage, UsageConfidence
-from spanbudget.processors.dialects import RARE_FIELDS, Field, ScopeRule
+from spanbudget.processors.dialects import RARE_FIELDS, CacheReport, Field, ScopeRule
 from spanbudget.processors.spans import STATUS_OK
 
 _COUNTS: Final = tuple(range(Field.INPUT, Field.IMAGE_INPUT + 1))
@@ -83,6 +83,8 @@ def usage_of(reading: Reading) -> tuple[Usage, UsageConfidence, Sequence[str], S
     counts = _numbers(reading.found, bad)
     doubts = ["bad_value"] if bad else []
     notes: list[str] = []
+    if reading.rule.output_from_total and counts[Field.TOTAL] is not None and counts[Field.INPUT] is not None:
+        counts[Field.OUTPUT] = None  # taken from the total instead
     prompt, output = _totals(counts, embeddings=reading.embeddings)
     if not prompt and not output and not counts[Field.CACHE_READ] and not counts[Field.CACHE_WRITE]:
         return Usage(), "unknown", (*doubts, "zero_usage"), bad
@@ -196,30 +198,15 @@ def _cache_counts(
     reading: Reading, prompt: int | None, read: int | None, write: int | None, doubts: list[str]
 ) -> tuple[int | None, int | None]:
     """Absent cache counts: 0 where the emitter would have told, otherwise unknown and said so."""
-    rule = reading.rule
     if reading.embeddings:
         return read or 0, write or 0
-    told_read, told_write = rule.cache_read, rule.cache_write
-    if rule.cache_write_openai is not None and (reading.provider is None or _is_openai(reading.provider)):
-        told_write = rule.cache_write_openai
-    if not rule.known and (read is not None or write is not None):
-        told_read = told_write = "yes"
-    vouched = rule.tier_vouches and (reading.found[Field.TIER] is not None or not _is_openai(reading.provider))
-    if reading.complete or vouched:
-        told_read = told_write = "yes"
-    if rule.id_hides_cache and reading.found[Field.RESPONSE_ID] is not None:
-        told_read = told_write = "no"
-    if told_read == "when_present" and _too_short_to_cache(reading, prompt):
-        told_read = "yes"
-    if write == 0 and rule.doubts_zero_write and reading.provider != "openai":
+    told_read, told_write = _told(reading, reported=read is not None or write is not None)
+    short = _too_short_to_cache(reading, prompt)
+    no_read = read is None and (told_read == "no" or (told_read == "when_present" and not short))
+    no_write = write is None and told_write != "yes" and not short and not _never_writes(reading)
+    lost = write == 0 and reading.rule.doubts_zero_write and not _is_openai(reading.provider)
+    if lost and reading.found[Field.RESPONSE_ID] is not None:
         doubts.append("zero_cache_write")
-    no_read = read is None and told_read != "yes"
-    no_write = (
-        write is None
-        and told_write != "yes"
-        and not _never_writes(reading)
-        and not _too_short_to_cache(reading, prompt)
-    )
     if no_read and no_write:
         doubts.append("cache_not_reported")
     elif no_read:
@@ -227,6 +214,21 @@ def _cache_counts(
     elif no_write:
         doubts.append("cache_write_not_reported")
     return (None if no_read else read or 0), (None if no_write else write or 0)
+
+
+def _told(reading: Reading, *, reported: bool) -> tuple[CacheReport, CacheReport]:
+    """What an absent count of cache reads and of cache writes means on this span."""
+    rule = reading.rule
+    openai = _is_openai(reading.provider)
+    by_method = rule.cache_methods is not None and reading.attributes.get("rpc.method") in rule.cache_methods
+    vouched = rule.tier_vouches and (reading.found[Field.TIER] is not None or not openai)
+    if reading.complete or vouched or by_method or (reported and not rule.known):
+        return "yes", "yes"
+    if rule.id_hides_cache and reading.found[Field.RESPONSE_ID] is not None:
+        return "no", "no"
+    if rule.cache_write_openai is not None and (openai or reading.provider is None):
+        return rule.cache_read, rule.cache_write_openai
+    return rule.cache_read, rule.cache_write
 
 
 def _is_openai(provider: str | None) -> bool:

@@ -79,6 +79,6 @@ def refuse_network_filesystem(path: Path, mounts: str | None = None) -> None:
     kind = filesystem_type(Path(os.path.realpath(path)), mounts)
     if kind in NETWORK_FILESYSTEMS:
         raise LedgerError(
-            f"ledger {path}: it is on a network file system ({kind}), where SQLite can lose data; name a file on"
-            " a local disk, or use postgresql:// for a ledger that several machines share"
+            f"ledger {path}: it is on a network file system ({kind}), where SQLite can lose data;"
+            " name a file on a local disk, or use postgresql:// for a ledger that several machines share"
         )

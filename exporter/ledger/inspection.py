@@ -1,12 +1,27 @@
-"""What a person asks about a whole ledger: which models have no price, and whether the file is sound."""
+"""What a person asks about a whole ledger: its models, its budgets, and whether the file is sound."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.rows import plain
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.store import SCHEMA_VERSION, schema_version
+from spanbudget.exporter.ledger.totals import total_of
+from spanbudget.processors.ledger import NO_SPEND, Spend
+
+_MODEL_USES: Final = (
+    "SELECT e.model, e.provider, count(*), sum(e.cost_pico IS NULL),"
+    " sum(coalesce(e.input_tokens, 0) + coalesce(e.cache_read_tokens, 0)"
+    " + coalesce(e.cache_write_tokens, 0) + coalesce(e.output_tokens, 0)), max(e.end_ns)"
+    " FROM entries AS e WHERE e.end_ns >= ? AND e.kind = 'call' AND NOT EXISTS"
+    " (SELECT 1 FROM entries AS r WHERE r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
+    " GROUP BY e.model, e.provider ORDER BY 3 DESC, 1, 2"
+)
+_SPEND_BY_CHILD: Final = (
+    f"SELECT {', '.join((*statements.SPEND_KEY, *statements.SPEND_TOTALS))} FROM spend"
+    " WHERE budget = ? AND period = ? AND start_ns BETWEEN ? AND ? ORDER BY child"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,64 @@ def unpriced_models(ledger: SqliteLedger, since_ns: int = 0) -> list[UnpricedMod
     with ledger.reading() as connection:
         rows = connection.execute(statements.UNPRICED_MODELS, (since_ns,)).fetchall()
     return [UnpricedModel(*_plain(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What the calls of one model come to.
+
+    Attributes:
+        model: The normalised model; None where the calls do not tell.
+        provider: The normalised provider; None where unknown.
+        calls: Standing calls, 1 or more.
+        without_cost: Those of them that were booked without a cost, for want of a price or of their tokens.
+        tokens: All their known tokens.
+        last_seen_ns: When the last of them ended, nanoseconds since the epoch.
+    """
+
+    model: str | None
+    provider: str | None
+    calls: int
+    without_cost: int
+    tokens: int
+    last_seen_ns: int
+
+
+def model_uses(ledger: SqliteLedger, since_ns: int = 0) -> list[ModelUse]:
+    """The models of the standing calls that ended at or after a time, most calls first.
+
+    Args:
+        ledger: An open ledger.
+        since_ns: Nanoseconds since the epoch.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with ledger.reading() as connection:
+        rows = connection.execute(_MODEL_USES, (since_ns,)).fetchall()
+    return [ModelUse(*_plain(row)) for row in rows]
+
+
+def spend_by_child(
+    ledger: SqliteLedger, budget: str, period: str, starts_ns: tuple[int, int]
+) -> dict[str, Spend]:
+    """The spend of every child of a budget that has any, by child; a plain budget is the child "".
+
+    Args:
+        ledger: An open ledger.
+        budget: Name of the budget.
+        period: Canonical text of its period.
+        starts_ns: The starts of the first and of the last window that are summed, both included.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with ledger.reading() as connection:
+        rows = connection.execute(_SPEND_BY_CHILD, (budget, period, *starts_ns)).fetchall()
+    spends: dict[str, Spend] = {}
+    for key, spend in map(total_of, rows):
+        spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
+    return spends
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:

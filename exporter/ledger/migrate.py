@@ -10,6 +10,7 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from spanbudget.exporter.ledger.store import SCHEMA_VERSION, schema_version
@@ -38,7 +39,10 @@ def migrate(raw: sqlite3.Connection) -> None:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
             raw.execute("COMMIT")
-        except BaseException:
+        except DBAPIError as error:
+            if isinstance(error.orig, sqlite3.Error):
+                raise error.orig from None
+            raise
+        finally:
             if raw.in_transaction:
                 raw.execute("ROLLBACK")
-            raise

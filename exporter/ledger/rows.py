@@ -116,24 +116,15 @@ class Encoder:
         shape_number = self.shapes.get
         labels_text_of = self._labels.get
         absent = ABSENT
-        # Records are unpacked, not asked by name: that is three times as fast for named tuples.
-        for entry_key, kind, priced, _ in entries:
-            (
-                call,
-                cost,
-                cost_input,
-                cost_read,
-                cost_write,
-                cost_output,
-                price_id,
-                confidence,
-                price_reasons,
-            ) = priced
+        # Copied to plain tuples and unpacked: three times as fast as asking named tuples by name.
+        for entry in entries:
+            entry_key, kind, priced, _ = entry[:]
+            call, cost, cost_input, cost_read, cost_write, cost_output, price_id, confidence, why = priced[:]
             _, _, parent, scope, provider, model, asked, answered, operation, aggregate, tier = call[:11]
             usage, usage_confidence, reasons, start_ns, end_ns, failed, response_id, labels = call[11:19]
-            total, read, write, _, _, output, reasoning, _, _, _, _ = usage
+            total, read, write, _, _, output, reasoning, _, _, _, _ = usage[:]
             names = (kind, scope, provider, model, asked, answered, operation, aggregate, tier)
-            shape = (*names, usage_confidence, confidence, reasons, price_reasons, price_id, failed)
+            shape = (*names, usage_confidence, confidence, reasons, why, price_id, failed)
             number = shape_number(shape)
             if number is None:
                 number = self._remember(shape)
@@ -185,11 +176,12 @@ def _rare(call: LLMCall) -> tuple[int | None, ...]:
 
 def has_rare(entries: Sequence[Entry]) -> bool:
     """Whether any entry has a value in a `RARE` column."""
-    none = (None,) * 4
-    for _, _, priced, _ in entries:
-        call = priced[0]
+    few, some, many = (None,) * 2, (None,) * 3, (None,) * 4
+    for entry in entries:
+        call = entry[2][0]
         usage = call[11]
-        if call[19:] != none[:3] or usage[3:5] != none[:2] or usage[7:] != none:
+        # The two lifetimes of cache writes; audio and images; reported and claimed costs, and searches.
+        if usage[3:5] != few or usage[7:] != many or call[19:] != some:
             return True
     return False
 

@@ -6,18 +6,15 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
 from spanbudget.exporter.ledger.rows import Encoder, Value, entry_of, has_rare, storable
 from spanbudget.exporter.ledger.statements import APPEND_SIZES, SPEND_SIZES, sizes
-from spanbudget.exporter.ledger.store import explained, open_store
+from spanbudget.exporter.ledger.store import MEMORY, explained, open_store
 from spanbudget.exporter.ledger.totals import change_rows, split, total_of
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Appended, Entry, Spend, SpendKey
-
-_END_NS_MAX: Final = 2**63 - 1
 
 
 class SqliteLedger:
@@ -37,7 +34,7 @@ class SqliteLedger:
     """
 
     def __init__(self, path: str | Path, *, busy_timeout_seconds: float = 5.0) -> None:
-        self.path = str(path)
+        self.path = MEMORY if str(path) == MEMORY else str(Path(path).absolute())
         self._busy_timeout_seconds = busy_timeout_seconds
         self._lock = threading.RLock()
         self._encoder = Encoder()
@@ -90,19 +87,18 @@ class SqliteLedger:
         Reads 500 at a time and holds no transaction in between, so a slow reader stops no writer. What is
         appended after the first entry was read does not come.
         """
-        until = _END_NS_MAX if until_ns is None else until_ns
         everything = since_ns <= 0 and until_ns is None
         with self.reading() as connection:
             if everything:
                 [(first, last)] = connection.execute(statements.SEQ_RANGE_ALL).fetchall()
             else:
-                [(first, last)] = connection.execute(statements.SEQ_RANGE, (since_ns, until)).fetchall()
+                [(first, last)] = connection.execute(statements.SEQ_RANGE, (since_ns, until_ns)).fetchall()
         if first is None:
             return
         seen = first - 1
         while seen < last:
             with self.reading() as connection:
-                page = connection.execute(statements.ENTRY_PAGE, (seen, last, since_ns, until)).fetchall()
+                page = connection.execute(statements.ENTRY_PAGE, (seen, last, since_ns, until_ns)).fetchall()
             if not page:
                 return
             seen = page[-1][0]
@@ -185,8 +181,8 @@ class SqliteLedger:
     def _forget_shapes(self) -> None:
         """Empties the table of shapes; after a rollback too, which took out the shapes that it had gained."""
         self._encoder.forget()
-        if self._connection is not None:
-            self._connection.execute(statements.FORGET_SHAPES)
+        with self.reading() as connection:
+            connection.execute(statements.FORGET_SHAPES)
 
     def _add(self, connection: sqlite3.Connection, rows: list[tuple[Value, ...]]) -> dict[SpendKey, Spend]:
         totals: dict[SpendKey, Spend] = {}

@@ -25,7 +25,7 @@ SPEND_TOTALS: Final = (
 )
 
 CREATE_SHAPES: Final = f"CREATE TEMP TABLE shapes (shape INTEGER PRIMARY KEY, {', '.join(SHAPE)})"
-INSERT_SHAPE: Final = f"INSERT INTO temp.shapes VALUES ({', '.join('?' * (1 + len(SHAPE)))})"
+INSERT_SHAPE: Final = f"INSERT OR REPLACE INTO temp.shapes VALUES ({', '.join('?' * (1 + len(SHAPE)))})"
 FORGET_SHAPES: Final = "DELETE FROM temp.shapes"
 
 _COLUMNS: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
@@ -36,11 +36,12 @@ _STANDING: Final = (
 
 NEWEST_IDS: Final = "SELECT id FROM entries ORDER BY seq DESC LIMIT ?"
 
-SEQ_RANGE: Final = "SELECT min(seq), max(seq) FROM entries WHERE end_ns >= ? AND end_ns < ?"
+SEQ_RANGE: Final = "SELECT min(seq), max(seq) FROM entries WHERE end_ns >= ?1 AND (?2 IS NULL OR end_ns < ?2)"
 SEQ_RANGE_ALL: Final = "SELECT (SELECT min(seq) FROM entries), (SELECT max(seq) FROM entries)"
 ENTRY_PAGE: Final = (
     f"SELECT e.seq, {_COLUMNS} FROM entries AS e"
-    " WHERE e.seq > ? AND e.seq <= ? AND e.end_ns >= ? AND e.end_ns < ? ORDER BY e.seq LIMIT 500"
+    " WHERE e.seq > ?1 AND e.seq <= ?2 AND e.end_ns >= ?3 AND (?4 IS NULL OR e.end_ns < ?4)"
+    " ORDER BY e.seq LIMIT 500"
 )
 
 CREATE_TOUCHED: Final = (

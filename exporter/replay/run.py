@@ -84,7 +84,7 @@ class Replay:
     def decisions(self) -> dict[str, int]:
         """How many spans were counted, merged, skipped and rejected, by reason: `merged: response_id`."""
         tallies = Counter(self._parts.booker.tallies)
-        tallies.update(self._parts.rejected())
+        tallies.update(self._parts.further())
         prefix = "spanbudget.spans."
         return {
             f"{name.removeprefix(prefix)}: {reason}": count

@@ -1,15 +1,24 @@
 """Overrides laid over a price source, and the book's order of truth; amounts in pico-USD."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbudget.processors.call import NO_USAGE, TOKENS_MAX, ZERO_USAGE, LLMCall, Usage
 from spanbudget.processors.overrides import COUNTERS_MAX, PLANS_MAX, PriceBook, PriceOverride
-from spanbudget.processors.rates import BucketRates, RateCard, RateHistory, RateSegment, charge, completed
+from spanbudget.processors.rates import (
+    NO_RATES,
+    BucketRates,
+    RateCard,
+    RateHistory,
+    RateSegment,
+    charge,
+    completed,
+)
 
 LIST = RateCard(
     "list:gpt-5",
@@ -329,6 +338,20 @@ def test_partly_known_usage_is_priced_as_far_as_it_is_known() -> None:
     assert (priced.cost, priced.confidence) == (100_000_000, "estimated")
 
 
+def test_a_doubt_of_the_price_itself_is_on_every_charge() -> None:
+    class Borrowed(ListSource):
+        def compile(self, provider: str | None, model: str, tier: str | None) -> RateHistory | None:
+            history = super().compile(provider, model, tier) or NO_RATES
+            return history.mapped(lambda card, _: card and replace(card, reasons=("provider_fallback",)))
+
+    priced = PriceBook(Borrowed()).price(call_of(USAGE))
+    assert (priced.cost, priced.confidence, priced.reasons) == (
+        2_312_500_000,
+        "estimated",
+        ("provider_fallback",),
+    )
+
+
 # The book's memory
 
 
@@ -355,17 +378,19 @@ def test_memory_is_bounded() -> None:
     assert len(source.asked) >= PLANS_MAX + 2
 
 
-COUNT = (
-    st.none()
-    | st.integers(0, 5000)
-    | st.sampled_from([-1, 199_999, 200_000, 200_001, TOKENS_MAX, TOKENS_MAX + 1])
-)
+COUNT = st.sampled_from([None, 0, 0, 1, 5, 10])
+LARGE = st.sampled_from([None, 0, 10, 199_999, 200_000, 200_001, TOKENS_MAX, TOKENS_MAX + 1, -1])
+USAGES = st.builds(
+    Usage, input=LARGE, cache_read=LARGE, cache_write=COUNT, cache_write_5m=COUNT, cache_write_1h=COUNT,
+    output=LARGE, reasoning=COUNT, audio_input=st.sampled_from([None, 0, 0, 1]),
+)  # fmt: skip
 
 
-@given(st.builds(Usage, *[COUNT] * 11), st.sampled_from(["gpt-5", "long"]))
-def test_the_plain_case_is_the_same_as_the_careful_one(usage, model) -> None:
+@settings(max_examples=1000)
+@given(USAGES, st.sampled_from(["gpt-5", "long"]), st.sampled_from(["exact", "estimated"]))
+def test_the_plain_case_is_the_same_as_the_careful_one(usage, model, confidence) -> None:
     """The shortcut of `price` and `charge` must never differ, in amount, reasons or confidence."""
-    call = call_of(usage, model=model)
+    call = call_of(usage, model=model, usage_confidence=confidence)
     priced = PriceBook(ListSource()).price(call)
     if all(count is None for count in (usage.input, usage.cache_read, usage.cache_write, usage.output)):
         assert priced.reasons == ("usage_unknown",)

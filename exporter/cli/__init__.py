@@ -1,0 +1,1 @@
+"""The command line. Standard output carries data only; everything else goes to standard error."""
