@@ -15,6 +15,8 @@ from spanbudget.processors.ledger import Entry, Ledger, Spend, SpendKey, entry_s
 StorePolicy: TypeAlias = Literal["deny", "allow", "lease_only"]
 RETRY_SECONDS: Final = 1.0
 """How long a ledger that failed is left alone before it is tried again."""
+STANDING_MAX: Final = 20_000
+"""Calls of one time that are taken from the ledger into memory, at most."""
 _SPEND_REMEMBERED_MAX: Final = 50_000
 
 _logger = logging.getLogger(__name__)
@@ -91,12 +93,12 @@ class EntryStore:
         self._spend.update(appended.spend)
         return appended.duplicates
 
-    def standing(self, response_ids: set[str], trace_ids: set[int]) -> list[Entry]:
-        """The standing calls of the ledger with these ids; none while the ledger fails."""
+    def standing(self, since_ns: int, until_ns: int) -> list[Entry]:
+        """The standing calls of the ledger that ended in a time; none while the ledger fails."""
         if self._failed_at is not None:
             return []
         try:
-            return self._opened().standing(response_ids=response_ids, trace_ids=trace_ids)
+            return self._opened().standing(since_ns, until_ns, limit=STANDING_MAX)
         except LedgerError as error:
             self._fail(error)
             return []

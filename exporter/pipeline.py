@@ -206,9 +206,8 @@ class Pipeline:
         """Counts, prices and appends a batch; the ledger is asked for what memory does not know."""
         with self._work:
             booker = self._parts.booker
-            ids, traces = booker.unknown(batch)
-            if ids or traces:
-                booker.remember(self._store.standing(ids, traces))
+            for since_ns, until_ns in booker.unloaded(batch, now_ns):
+                booker.remember(self._store.standing(since_ns, until_ns))
             bookings = [booker.book(observed, now_ns) for observed in batch]
             entries = [entry for booking in bookings for entry in booking.entries]
             duplicates = self._store.append(entries) if entries else frozenset()

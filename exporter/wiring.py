@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -57,8 +58,8 @@ def make_reader(config: Config) -> SpanReader:
     )
 
 
-def make_parts(config: Config, prices: PriceBook, *, retention: bool = True) -> Parts:
-    """All parts of a pipeline, new."""
+def make_parts(config: Config, prices: PriceBook, *, live: bool = True, retention: bool = True) -> Parts:
+    """All parts of a pipeline, new; `live` for spans of this very process."""
     reader = make_reader(config)
     counter = CallCounter(
         max_entries=config.counting.max_entries, max_age_ns=config.counting.max_age_seconds * 1_000_000_000
@@ -70,6 +71,8 @@ def make_parts(config: Config, prices: PriceBook, *, retention: bool = True) -> 
         prices=prices,
         budgets=budgets,
         retention_ns=config.ledger.retention_days * NS_PER_DAY if retention else None,
+        own_from_ns=time.time_ns() if live else None,
+        look_back_ns=config.counting.max_age_seconds * 1_000_000_000,
     )
     labels = tuple(dict.fromkeys([*SERIES_LABELS, *config.metrics.labels]))
     series = SeriesBook(labels, config.metrics.max_label_values)

@@ -9,12 +9,15 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.call import LLMCall, PricedCall
 from spanbudget.processors.counting import CallCounter, Counted, Decision
+from spanbudget.processors.evidence import OVERLAP_TOLERANCE_NS
 from spanbudget.processors.ledger import Entry, SpendKey, entry_id
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import SpanRecord
 
 LATE_NS: Final = 5_000_000_000
 """A span that is handed over this long after its end (5 s) may belong to a window that has closed."""
+LOOK_AHEAD_NS: Final = 60_000_000_000
+"""How much later the other span of a call may end (60 s); it is asked for in the ledger."""
 UNPRICED_MODELS_MAX: Final = 200
 """Models without a price that are counted by name; further ones are counted as `other`."""
 
@@ -87,6 +90,8 @@ class Booker:
         prices: Prices calls.
         budgets: Knows which running totals a call belongs to.
         retention_ns: Calls that ended longer ago are refused as `too_old`; None refuses none.
+        own_from_ns: Since when this process counts; None where the spans are another's, as in a replay.
+        look_back_ns: How long a call may have begun before its end, where the ledger is asked.
 
     Attributes:
         tallies: (metric name, reason) → count, of everything that happened to spans.
@@ -100,12 +105,17 @@ class Booker:
         prices: Prices,
         budgets: BudgetBook,
         retention_ns: int | None = None,
+        own_from_ns: int | None = None,
+        look_back_ns: int = 900_000_000_000,
     ) -> None:
         self._reader = reader
         self._counter = counter
         self._prices = prices
         self._budgets = budgets
         self._retention_ns = _FOREVER_NS if retention_ns is None else retention_ns
+        self._own_from_ns = _FOREVER_NS if own_from_ns is None else own_from_ns
+        self._look_back_ns = look_back_ns
+        self._loaded = (0, 0)  # the times whose calls were taken from the ledger
         self.tallies: Counter[tuple[str, str]] = Counter()
         self._unpriced: set[str] = set()
 
@@ -116,20 +126,29 @@ class Booker:
             return Observed(Link(span.trace_id, span.span_id, span.parent_id, span.end_ns), span.sampled)
         return Observed(call, span.sampled)
 
-    def unknown(self, batch: Sequence[Observed]) -> tuple[set[str], set[int]]:
-        """Response ids and traces which only the ledger may know, and which it is to be asked for."""
-        ids: set[str] = set()
-        traces: set[int] = set()
-        counter = self._counter
+    def unloaded(self, batch: Sequence[Observed], now_ns: int) -> list[tuple[int, int]]:
+        """The times whose calls the ledger may know and memory does not; they count as loaded from now on.
+
+        A span describes a call that memory has forgotten only if their times overlap. Calls that began in
+        this process's own life are all in memory.
+        """
+        since_ns, until_ns = 1 << 63, 0
+        own_from, own_until = self._own_from_ns, now_ns + LOOK_AHEAD_NS
         for what, _ in batch:
-            if type(what) is Link:
-                continue
-            call: LLMCall = what  # type: ignore[assignment]
-            if call.response_id is not None and not counter.knows_response(call.response_id):
-                ids.add(call.response_id)
-            if call.aggregate and not counter.knows_trace(call.trace_id):
-                traces.add(call.trace_id)
-        return ids, traces
+            if type(what) is not Link and not own_from <= what.start_ns <= own_until:  # type: ignore[union-attr]
+                end_ns = what.end_ns
+                since_ns = min(since_ns, max(what.start_ns, end_ns - self._look_back_ns))  # type: ignore[union-attr]
+                until_ns = max(until_ns, end_ns)
+        if until_ns == 0:
+            return []
+        since_ns, until_ns = since_ns - OVERLAP_TOLERANCE_NS, until_ns + LOOK_AHEAD_NS
+        loaded_from, loaded_until = self._loaded
+        if loaded_until == 0:
+            self._loaded = (since_ns, until_ns)
+            return [(since_ns, until_ns)]
+        self._loaded = (min(loaded_from, since_ns), max(loaded_until, until_ns))
+        gaps = [(since_ns, loaded_from - 1), (loaded_until + 1, until_ns)]
+        return [gap for gap in gaps if gap[0] <= gap[1]]
 
     def remember(self, standing: Sequence[Entry]) -> None:
         """Takes calls of the ledger into the counter's memory."""

@@ -107,8 +107,8 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         later: The same call as another span describes it.
 
     Returns:
-        The call to book instead, under the later span's id and at the known call's time; None where the
-        later span adds nothing that changes money, tokens or attribution.
+        The call to book instead, under the later span's id and end; None where the later span adds nothing
+        that changes money, tokens or attribution.
     """
     usage, confidence, reasons = _better_usage(known, later)
     later_tier = later.tier is not None and (
@@ -123,6 +123,8 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
     better = known._replace(
         trace_id=later.trace_id,
         span_id=later.span_id,
+        start_ns=min(known.start_ns, later.start_ns),
+        end_ns=later.end_ns,
         provider=known.provider or later.provider,
         model=known.model or later.model,
         request_model=known.request_model or later.request_model,

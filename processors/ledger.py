@@ -4,7 +4,7 @@ A ledger is append-only. A call that must be restated is reversed by one entry (
 booked again by another; so every sum over entries is right at every moment, and an entry is never changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -65,7 +65,8 @@ class Entry(NamedTuple):
     """One line of the ledger.
 
     Attributes:
-        id: The idempotency key: trace id (16 bytes), span id (8 bytes) and a kind byte (0 call, 1 reversal).
+        id: Trace id (16 bytes), span id (8 bytes) and a kind byte (0 call, 1 reversal); with the end of the
+            call it is the idempotency key.
         kind: `call` books a call; `reversal` takes the call of the same trace and span out again.
         priced: The call and its price. A reversal carries the very call that it reverses.
         windows: The running totals that the entry belongs to.
@@ -121,8 +122,11 @@ class Ledger(Protocol):
         """Appends entries and adds them to their windows in one transaction, once for each entry id."""
         ...
 
-    def standing(self, *, response_ids: Collection[str] = (), trace_ids: Collection[int] = ()) -> list[Entry]:
-        """The call entries that are not reversed, by provider response id or by trace id."""
+    def standing(self, since_ns: int, until_ns: int, *, limit: int) -> list[Entry]:
+        """The calls that are not reversed and ended in `[since_ns, until_ns]`, by end time.
+
+        Where there are more than `limit`, the latest ones. Their windows may come empty.
+        """
         ...
 
     def spend(self, keys: Iterable[SpendKey]) -> dict[SpendKey, Spend]:
@@ -142,7 +146,7 @@ class Ledger(Protocol):
 class MemoryLedger:
     """A ledger in memory, with the full contract but for durability; for tests and dry runs."""
 
-    _entries: dict[bytes, Entry] = field(default_factory=dict)
+    _entries: dict[tuple[int, bytes], Entry] = field(default_factory=dict)
     _spend: dict[SpendKey, Spend] = field(default_factory=dict)
 
     def append(self, entries: Sequence[Entry]) -> Appended:
@@ -151,23 +155,25 @@ class MemoryLedger:
         touched = set()
         for entry in entries:
             touched.update(entry.windows)
-            if entry.id in self._entries:
+            key = (entry.priced.call.end_ns, entry.id)
+            if key in self._entries:
                 duplicates.add(entry.id)
                 continue
-            self._entries[entry.id] = entry
-            for key in entry.windows:
-                self._spend[key] = self._spend.get(key, NO_SPEND).plus(entry_spend(entry))
+            self._entries[key] = entry
+            for window in entry.windows:
+                self._spend[window] = self._spend.get(window, NO_SPEND).plus(entry_spend(entry))
         return Appended(frozenset(duplicates), self.spend(touched))
 
-    def standing(self, *, response_ids: Collection[str] = (), trace_ids: Collection[int] = ()) -> list[Entry]:
+    def standing(self, since_ns: int, until_ns: int, *, limit: int) -> list[Entry]:
         """See `Ledger.standing`."""
-        return [
+        found = [
             entry
             for entry in self._entries.values()
             if entry.kind == "call"
-            and (entry.priced.call.response_id in response_ids or entry.priced.call.trace_id in trace_ids)
-            and entry_id(entry.priced.call, "reversal") not in self._entries
+            and since_ns <= entry.priced.call.end_ns <= until_ns
+            and (entry.priced.call.end_ns, entry_id(entry.priced.call, "reversal")) not in self._entries
         ]
+        return sorted(found, key=lambda entry: entry.priced.call.end_ns)[-limit:]
 
     def spend(self, keys: Iterable[SpendKey]) -> dict[SpendKey, Spend]:
         """See `Ledger.spend`."""

@@ -9,9 +9,13 @@ import click
 from spanbudget.exporter.config import Config, load_config
 from spanbudget.processors.errors import ConfigurationError
 
-_PROBLEM: Final = re.compile(r"(?:(?P<line>\d+):(?P<column>\d+): )?(?:(?P<path>[^\s:]\S*): )?(?P<text>.*)", re.DOTALL)
+_PROBLEM: Final = re.compile(
+    r"(?:(?P<line>\d+):(?P<column>\d+): )?(?:(?P<path>[^\s:]\S*): )?(?P<text>.*)", re.DOTALL
+)
 """A problem behind the name of its file."""
-_SERVER_URL: Final = re.compile(r"(?P<scheme>\w+)(\+\w+)?://(?:[^@?#/]*@)?(?P<place>[\w.,-]+(?::\d+)?/[\w.-]*)(?:\?[^@]*)?")
+_SERVER_URL: Final = re.compile(
+    r"(?P<scheme>\w+)(\+\w+)?://(?:[^@?#/]*@)?(?P<place>[\w.,-]+(?::\d+)?/[\w.-]*)(?:\?[^@]*)?"
+)
 """A server's URL that holds no more than it should; any other one might hold a piece of a password."""
 
 

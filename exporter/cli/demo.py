@@ -25,7 +25,11 @@ _PLAIN_COLUMNS = 160  # of a pipe or a file, which have no width of their own
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="How long calls are made."
+    "--seconds",
+    type=click.FloatRange(1, 3600),
+    default=20,
+    show_default=True,
+    help="How long calls are made.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Chooses the calls and their tokens.")
 @click.option("--db", type=click.Path(path_type=Path, dir_okay=False), help="Ledger to make; it is kept.")
@@ -69,7 +73,9 @@ def _refuse_unready(db: Path | None) -> None:
         )
         raise SystemExit(2)
     if db is not None and db.exists():
-        click.echo(f"{db} exists; the demo wants a ledger of its own: name a file that does not exist", err=True)
+        click.echo(
+            f"{db} exists; the demo wants a ledger of its own: name a file that does not exist", err=True
+        )
         raise SystemExit(2)
 
 

@@ -30,7 +30,9 @@ class Command(NamedTuple):
 COMMANDS: Final[Mapping[str, Command]] = {
     "config": Command("spanbudget.exporter.cli.config", "config", "Look at configuration files."),
     "demo": Command("spanbudget.exporter.cli.demo", "demo", "Watch two applications spend, without a key."),
-    "prices": Command("spanbudget.exporter.cli.prices", "prices", "Show what a model costs, or what is unpriced."),
+    "prices": Command(
+        "spanbudget.exporter.cli.prices", "prices", "Show what a model costs, or what is unpriced."
+    ),
     "replay": Command("spanbudget.exporter.cli.replay", "replay", "Price and count files of spans."),
 }
 """The commands, in the order of the help; importing one takes up to half a second."""

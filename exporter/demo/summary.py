@@ -1,6 +1,7 @@
 """The end of the demo: what was counted beside what is true, and the verdict."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,7 @@ from spanbudget.processors.money import display_usd, pico_to_float
 
 LINES_MAX: Final = 5
 """Examples that are shown of one kind of difference."""
+_FAMILIES: Final = ("llm.budget.", "spanbudget.")
 _TOLERANCE_USD: Final = 1e-9
 """Far below the cheapest call, and far above what adding floats may lose."""
 
@@ -82,23 +84,20 @@ def print_summary(console: Console, outcome: Outcome) -> None:
     """Writes the summary."""
     found = outcome.found
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_column(no_wrap=True)
-    complete = not found.missing and not found.surplus
-    table.add_row(
-        "Calls",
-        f"{found.answered} requests answered ({found.failed} of them failed), {found.calls} calls counted",
-        _verdict(good=complete and bool(found.calls)),
-    )
-    table.add_row("Tokens", _tokens_text(found), _verdict(good=not found.wrong))
-    table.add_row("Cost", _cost_text(found), "")
-    table.add_row("Metrics", _metrics_text(outcome), _verdict(good=outcome.metrics_agree))
-    spans, priced, usd = outcome.arrived.span_figures()
-    table.add_row("Spans", f"{spans} arrived by OTLP, {priced} of them with a cost: {_usd(usd)} together", "")
+    complete = bool(found.calls) and not found.missing and not found.surplus
     merged = outcome.arrived.by_attribute(names.SPANS_MERGED.name, names.REASON)
-    table.add_row("Merged", _merged_text(merged), "")
-    table.add_row("Unpriced", _unpriced_text(found), "")
+    for good, title, text in (
+        (complete, "Calls", _calls_text(found)),
+        (not found.wrong, "Tokens", _tokens_text(found)),
+        (outcome.metrics_agree, "Cost", _cost_text(outcome)),
+        (None, "Merged", _merged_text(merged)),
+        (None, "Unpriced", _unpriced_text(found)),
+        (None, "Received", _received_text(outcome)),
+    ):
+        table.add_row("" if good is None else _verdict(good=good), title, text)
     console.print(Text(f"SpanBudget demo: two applications, one ledger, {outcome.seconds:.1f} s", "bold"))
     console.print(table)
     console.print()
@@ -122,19 +121,30 @@ def _tokens_text(found: Comparison) -> str:
     return text
 
 
-def _cost_text(found: Comparison) -> str:
-    estimated = f", {display_usd(found.estimated)} of it estimated" if found.estimated else ""
-    return f"{display_usd(found.cost)} in the ledger{estimated}"
+def _calls_text(found: Comparison) -> str:
+    return f"{found.answered} requests answered, {found.failed} of them with an error; {found.calls} calls counted"
 
 
-def _metrics_text(outcome: Outcome) -> str:
-    own = outcome.arrived.metric_names()
-    held = f" ({_usd(outcome.held_usd)} held back by counters)" if outcome.held_usd else ""
-    llm = [name for name in own if name.startswith("llm.")]
+def _cost_text(outcome: Outcome) -> str:
+    found = outcome.found
+    estimated = f" ({display_usd(found.estimated)} of it estimated)" if found.estimated else ""
+    held = f" ({_usd(outcome.held_usd)} more is held back by counters)" if outcome.held_usd else ""
+    _, priced, usd = outcome.arrived.span_figures()
     return (
-        f"llm.cost.usd {_usd(outcome.metric_usd)} by OTLP{held}; {len(own)} metrics: {', '.join(llm)}"
-        f" and {len(own) - len(llm)} about SpanBudget itself"
+        f"{display_usd(found.cost)} in the ledger{estimated}, {_usd(outcome.metric_usd)} as llm.cost.usd by"
+        f" OTLP{held}, {_usd(usd)} on {priced} spans"
     )
+
+
+def _received_text(outcome: Outcome) -> str:
+    """What arrived, with the metrics of one family as one name."""
+    families = Counter(_family(name) for name in outcome.arrived.metric_names())
+    told = [f"{name} ({count})" if name.endswith("*") else name for name, count in families.items()]
+    return f"{outcome.arrived.span_figures()[0]} spans and {families.total()} metrics: {', '.join(told)}"
+
+
+def _family(metric: str) -> str:
+    return next((f"{family}*" for family in _FAMILIES if metric.startswith(family)), metric)
 
 
 def _merged_text(merged: Mapping[str, float]) -> str:

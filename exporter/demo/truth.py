@@ -48,9 +48,7 @@ def standing(entries: Iterable[Entry]) -> list[PricedCall]:
     """The calls that no reversal took out again."""
     found = list(entries)
     reversed_ids = {entry.id[:-1] for entry in found if entry.kind == "reversal"}
-    return [
-        entry.priced for entry in found if entry.kind == "call" and entry.id[:-1] not in reversed_ids
-    ]
+    return [entry.priced for entry in found if entry.kind == "call" and entry.id[:-1] not in reversed_ids]
 
 
 def compare(calls: Sequence[PricedCall], answered: Sequence[Answered]) -> Comparison:

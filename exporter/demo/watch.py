@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spanbudget.processors.budgets import BudgetState, child_labels
-from spanbudget.processors.money import display_usd
+from spanbudget.processors.money import display_usd, pico_to_usd
 
 STYLES: Final = {
     "ok": "green",
@@ -74,5 +74,5 @@ def _fullest(state: BudgetState) -> tuple[str, str]:
     limited = [(used / limit, used, limit, unit) for used, limit, unit in measures if limit is not None]
     _, used, limit, unit = max(limited)
     if not unit:
-        return display_usd(used), display_usd(limit)
+        return f"${pico_to_usd(used):,.4f}", display_usd(limit)
     return f"{used:,}", f"{limit:,} {unit}"

@@ -56,14 +56,9 @@ entries: Final = Table(
     Column("reasons", Text, comment="JSON: [reasons of the usage, reasons of the price]"),
     Column("price_id", Text),
     Column("failed", Integer, nullable=False, comment="0 or 1"),
-    Index("entries_id", "id", unique=True),
-    Index("entries_end_ns", "end_ns"),
-)
-Index(
-    "entries_response_id",
-    entries.c.response_id,
-    sqlite_where=entries.c.response_id.is_not(None),
-    postgresql_where=entries.c.response_id.is_not(None),
+    # The one index, and it grows at its end: ids are random, and an index that begins with one makes every
+    # insert touch a page of its own (measured: 7 µs an entry become 35 with a million rows).
+    Index("entries_end_ns_id", "end_ns", "id", unique=True),
 )
 
 # An amount is `usd` whole USD plus `pico` pico-USD of 0 to 999,999,999,999: SQLite turns an integer sum that

@@ -3,9 +3,10 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
@@ -15,6 +16,9 @@ from spanbudget.exporter.ledger.store import MEMORY, explained, open_store
 from spanbudget.exporter.ledger.totals import change_rows, split, total_of
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Appended, Entry, Spend, SpendKey
+
+_INT64_MIN: Final = -(2**63)
+_INT64_MAX: Final = 2**63 - 1
 
 
 class SqliteLedger:
@@ -57,23 +61,12 @@ class SqliteLedger:
         except (OverflowError, UnicodeEncodeError):
             return self._append(entries, storable)
 
-    def standing(self, *, response_ids: Collection[str] = (), trace_ids: Collection[int] = ()) -> list[Entry]:
-        """See `Ledger.standing`; in the order they were appended."""
-        ends = [
-            (trace.to_bytes(16, "big") + bytes(9), trace.to_bytes(16, "big") + b"\xff" * 9)
-            for trace in trace_ids
-        ]
+    def standing(self, since_ns: int, until_ns: int, *, limit: int) -> list[Entry]:
+        """See `Ledger.standing`."""
+        times = (max(since_ns, _INT64_MIN), min(until_ns, _INT64_MAX))
         with self.reading() as connection:
-            rows = {
-                row[0]: row
-                for row in (
-                    *find(
-                        connection, statements.find_by_response, [(storable(one),) for one in response_ids]
-                    ),
-                    *find(connection, statements.find_by_trace, ends),
-                )
-            }
-        return [entry_of(rows[seq][1:]) for seq in sorted(rows)]
+            rows = connection.execute(statements.STANDING_OF_TIME, (*times, limit)).fetchall()
+        return [entry_of(row) for row in reversed(rows)]
 
     def spend(self, keys: Iterable[SpendKey]) -> dict[SpendKey, Spend]:
         """See `Ledger.spend`."""

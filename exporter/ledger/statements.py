@@ -31,7 +31,7 @@ FORGET_SHAPES: Final = "DELETE FROM temp.shapes"
 _COLUMNS: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
 _STANDING: Final = (
     "e.kind = 'call' AND NOT EXISTS (SELECT 1 FROM entries AS r"
-    " WHERE r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
+    " WHERE r.end_ns = e.end_ns AND r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
 )
 
 NEWEST_IDS: Final = "SELECT id FROM entries ORDER BY seq DESC LIMIT ?"
@@ -94,7 +94,7 @@ def append_entries(rows: int, *, rare: bool) -> str:
     return (
         f"INSERT OR FAIL INTO entries ({', '.join((*OWN, *counts, *SHAPE))}) SELECT {', '.join(chosen)}"
         f" FROM (VALUES {_rows(1 + len(OWN) + len(counts), rows)}) AS v"
-        " LEFT JOIN temp.shapes AS s ON s.shape = v.column1 WHERE true ON CONFLICT (id) DO NOTHING"
+        " LEFT JOIN temp.shapes AS s ON s.shape = v.column1 WHERE true ON CONFLICT (end_ns, id) DO NOTHING"
     )
 
 
@@ -127,21 +127,16 @@ def find_spend(rows: int) -> str:
     )
 
 
-def find_by_response(rows: int) -> str:
-    """The look-up of standing calls by response id."""
-    marks = ",".join("?" * rows)
-    return f"SELECT e.seq, {_COLUMNS} FROM entries AS e WHERE e.response_id IN ({marks}) AND {_STANDING}"
-
-
-def find_by_trace(rows: int) -> str:
-    """The look-up of standing calls by the first and the last id that a trace can have."""
-    return (
-        f"SELECT e.seq, {_COLUMNS} FROM (VALUES {_rows(2, rows)}) AS v"
-        f" CROSS JOIN entries AS e ON e.id BETWEEN v.column1 AND v.column2 WHERE {_STANDING}"
-    )
+STANDING_OF_TIME: Final = (
+    f"SELECT {_COLUMNS} FROM entries AS e WHERE e.end_ns BETWEEN ? AND ? AND {_STANDING}"
+    " ORDER BY e.end_ns DESC LIMIT ?"
+)
 
 
 def touch(rows: int) -> str:
-    """Marks entries by id; an id that the ledger does not have marks nothing."""
-    marks = ",".join("?" * rows)
-    return f"INSERT OR IGNORE INTO temp.touched SELECT end_ns, seq FROM entries WHERE id IN ({marks})"
+    """Marks entries by end and id; one that the ledger does not have marks nothing."""
+    return (
+        "INSERT OR IGNORE INTO temp.touched SELECT e.end_ns, e.seq"
+        f" FROM (VALUES {_rows(2, rows)}) AS v CROSS JOIN entries AS e"
+        " ON e.end_ns = v.column1 AND e.id = v.column2"
+    )

@@ -5,7 +5,7 @@ from typing import Final
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
-from spanbudget.exporter.ledger.rows import entry_of
+from spanbudget.exporter.ledger.rows import entry_of, storable
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.processors.ledger import Entry
 
@@ -13,7 +13,7 @@ _BEFORE_ALL: Final = -(2**63)
 
 
 class TouchedCalls:
-    """Remembers entries by id in a temporary table, which goes away with the ledger's connection.
+    """Remembers entries in a temporary table, which goes away with the ledger's connection.
 
     Args:
         ledger: An open ledger; a forked child needs a new one.
@@ -27,13 +27,13 @@ class TouchedCalls:
         with ledger.reading() as connection:
             connection.execute(statements.CREATE_TOUCHED)
 
-    def touch(self, ids: Iterable[bytes]) -> None:
-        """Marks entries that the ledger has; other ids are ignored, and so are ids that were marked before.
+    def touch(self, entries: Iterable[Entry]) -> None:
+        """Marks entries that the ledger has; others are ignored, and so are those that were marked before.
 
         Raises:
             LedgerError: There is no room for temporary files.
         """
-        keys = [(bytearray(one),) for one in ids]
+        keys = [(storable(one.priced.call.end_ns), bytearray(one.id)) for one in entries]
         with self._ledger.reading() as connection:
             for _ in find(connection, statements.touch, keys):
                 pass

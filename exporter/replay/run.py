@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Final
 
 from spanbudget.exporter.config import Config
+from spanbudget.exporter.entry_store import STANDING_MAX
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.touched import TouchedCalls
 from spanbudget.exporter.price_table import GenaiPriceTable
@@ -35,7 +36,7 @@ class Replay:
 
     def __init__(self, ledger: SqliteLedger, config: Config, *, retention: bool) -> None:
         self._ledger = ledger
-        self._parts = make_parts(config, PriceBook(GenaiPriceTable(), config.prices), retention=retention)
+        self._parts = make_parts(config, PriceBook(GenaiPriceTable(), config.prices), live=False, retention=retention)
         self._touched = TouchedCalls(ledger)
         self.spans = 0
         self.newest_ns = 0
@@ -68,13 +69,12 @@ class Replay:
     def _book(self, batch: list[SpanRecord], now_ns: int) -> list[Booking]:
         booker = self._parts.booker
         observed = [booker.read(span) for span in batch]
-        ids, traces = booker.unknown(observed)
-        if ids or traces:
-            booker.remember(self._ledger.standing(response_ids=ids, trace_ids=traces))
+        for since_ns, until_ns in booker.unloaded(observed, now_ns):
+            booker.remember(self._ledger.standing(since_ns, until_ns, limit=STANDING_MAX))
         bookings = [booker.book(one, now_ns) for one in observed]
         self._ledger.append([entry for booking in bookings for entry in booking.entries])
         counted = (booking.decision.counted for booking in bookings)
-        self._touched.touch({one.booked.id for one in counted if one is not None and one.booked is not None})
+        self._touched.touch([one.booked for one in counted if one is not None and one.booked is not None])
         return bookings
 
     def calls(self) -> Iterator[Entry]:

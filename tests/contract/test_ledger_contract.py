@@ -163,32 +163,27 @@ def test_unpriced_and_estimated_calls_are_told_apart(ledger):
     assert total == Spend(9_000_000, 450, 3, 4_500_000, 1)
 
 
-def test_standing_calls_are_found_by_response_and_by_trace(ledger):
-    ledger.append([booked(number) for number in range(1, 7)])
+def ends(entries):
+    return [entry.priced.call.end_ns - START_NS for entry in entries]
+
+
+def test_standing_calls_of_a_time_come_by_their_end(ledger):
+    """Both ends of the time belong to it; calls 2 and 3 are reversed."""
+    ledger.append([booked(number) for number in (5, 1, 6, 2, 4, 3)])
     ledger.append([reversal(booked(2)), reversal(booked(3))])
-    found = ledger.standing(response_ids=["resp-1", "resp-2", "resp-99"], trace_ids=[1, 3, 5])
-    assert {entry.priced.call.trace_id for entry in found} == {1, 5}
-    assert len(found) == 2
-    assert ledger.standing() == []
+    assert ends(ledger.standing(START_NS + 1, START_NS + 5, limit=10)) == [1, 4, 5]
+    assert ends(ledger.standing(START_NS + 2, START_NS + 3, limit=10)) == []
+    assert ends(ledger.standing(-(1 << 70), 1 << 70, limit=10)) == [1, 4, 5, 6]
 
 
-def test_standing_finds_every_span_of_a_trace_and_no_other(ledger):
-    """The edges of a trace: span ids of all zeros and all ones, and the traces beside it."""
-    spans = [(7, 0), (7, 2**64 - 1), (6, 2**64 - 1), (8, 0), (0, 1), (2**128 - 1, 2**64 - 1)]
-    made = [booked(1, trace_id=trace, span_id=span, response_id=None) for trace, span in spans]
-    ledger.append(made)
-    assert {entry.id for entry in ledger.standing(trace_ids=[7])} == {made[0].id, made[1].id}
-    assert len(ledger.standing(trace_ids=[0, 2**128 - 1])) == 2
-    ledger.append([reversal(made[0])])
-    assert [entry.id for entry in ledger.standing(trace_ids=[7])] == [made[1].id]
+def test_of_too_many_standing_calls_the_latest_come(ledger):
+    ledger.append([booked(number) for number in range(1, 20)])
+    assert ends(ledger.standing(START_NS, START_NS + 100, limit=3)) == [17, 18, 19]
 
 
 def test_look_ups_of_more_than_one_piece_find_everything(ledger):
-    made = [booked(number) for number in range(1, 1_301)]
-    ledger.append(made)
-    traces = [entry.priced.call.trace_id for entry in made]
-    responses = [f"resp-{number}" for number in range(1, 1_301)]
-    assert len(ledger.standing(trace_ids=traces, response_ids=responses)) == 1_300
+    ledger.append([booked(number) for number in range(1, 1_301)])
+    assert len(ledger.standing(0, 1 << 62, limit=2_000)) == 1_300
     keys = [ALL._replace(start_ns=number) for number in range(1_200)]
     ledger.append([booked(2_000)._replace(windows=tuple(keys))])
     assert len(ledger.spend([*keys, MONTH._replace(budget="none")])) == 1_200

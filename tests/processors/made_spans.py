@@ -178,9 +178,8 @@ class Books:
         spans = list(spans)
         for start in range(0, len(spans), batch):
             observed = [self.booker.read(one) for one in spans[start : start + batch]]
-            ids, traces = self.booker.unknown(observed)
-            if ids or traces:
-                self.booker.remember(self.ledger.standing(response_ids=ids, trace_ids=traces))
+            for since_ns, until_ns in self.booker.unloaded(observed, now_ns):
+                self.booker.remember(self.ledger.standing(since_ns, until_ns, limit=20_000))
             bookings = [self.booker.book(one, now_ns) for one in observed]
             self.ledger.append([entry for booking in bookings for entry in booking.entries])
             self.bookings += bookings
@@ -188,8 +187,7 @@ class Books:
 
     def standing(self) -> list[Entry]:
         """The calls that are not reversed."""
-        traces = {entry.priced.call.trace_id for entry in self.ledger.entries()}
-        return self.ledger.standing(trace_ids=traces)
+        return self.ledger.standing(0, 1 << 62, limit=1_000_000)
 
     def calls(self) -> list[LLMCall]:
         return [entry.priced.call for entry in self.standing()]

@@ -51,9 +51,7 @@ def chat(scenario: str, model: str) -> Callable[[OpenAI], object]:
 
 def flex(client: OpenAI) -> object:
     """A chat that may take its time, at half the price."""
-    return client.chat.completions.create(
-        model="gpt-5-mini", messages=messages("flex"), service_tier="flex"
-    )
+    return client.chat.completions.create(model="gpt-5-mini", messages=messages("flex"), service_tier="flex")
 
 
 def embed(client: OpenAI) -> object:

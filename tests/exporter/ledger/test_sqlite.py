@@ -249,8 +249,8 @@ def test_touched_calls_come_standing_and_by_end_time(ledger):
     made = [booked(number) for number in (5, 3, 4, 1, 2)]
     ledger.append(made)
     touched = TouchedCalls(ledger)
-    touched.touch([made[0].id, made[1].id, made[3].id, made[3].id, bytes(25)])
-    touched.touch([made[3].id])
+    touched.touch([made[0], made[1], made[3], made[3], booked(9)])
+    touched.touch([made[3]])
     assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 1, 0)]
     ledger.append([reversed_entry(made[1])])
     assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 0)]
@@ -260,7 +260,7 @@ def test_touched_calls_come_in_pieces(ledger):
     made = random_entries(1, 1_700)
     ledger.append(made)
     touched = TouchedCalls(ledger)
-    touched.touch(entry.id for entry in made)
+    touched.touch(made)
     assert sum(1 for _ in touched.standing()) == 1_700
 
 

@@ -54,12 +54,7 @@ def _create_entries() -> None:
         *(sa.Column(name, sa.Text) for name in ("reasons", "price_id")),
         sa.Column("failed", sa.Integer, nullable=False),
     )
-    op.create_index("entries_id", "entries", ["id"], unique=True)
-    op.create_index("entries_end_ns", "entries", ["end_ns"])
-    known = sa.text("response_id IS NOT NULL")
-    op.create_index(
-        "entries_response_id", "entries", ["response_id"], sqlite_where=known, postgresql_where=known
-    )
+    op.create_index("entries_end_ns_id", "entries", ["end_ns", "id"], unique=True)
 
 
 def _create_spend() -> None:

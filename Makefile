@@ -1,0 +1,89 @@
+# Everything a developer or a machine needs. `make help` lists the targets.
+# Commands go through .venv/bin/python, never through an activated environment; paths are relative, so that
+# the checkout may stand in a folder with spaces.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/ready
+REPORTS := build/reports
+
+# Unset what would leak in from the machine: a foreign environment or another project's path.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+# Tests are typed where it helps: bodies are checked in full, signatures may be left open, and records may be
+# built from dicts of mixed values.
+MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators \
+  --allow-any-generics --no-warn-return-any --disable-error-code=arg-type
+
+.PHONY: help demo test check format-check lint types contracts wheel test-server soak bench format lock clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+# Made anew when the dependencies change, so that nothing of an older set stays behind.
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'SpanBudget needs Python 3.11 or later; say which: make PYTHON=python3.12' >&2; exit 1; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+.venv: $(READY) ## make the development environment
+
+demo: $(READY) ## the main job: a fake provider, real clients, a budget that says no
+	.venv/bin/spanbudget demo
+
+test: $(READY) ## all tests that need no server
+	@mkdir -p $(REPORTS)
+	$(PY) -m pytest --junitxml=$(REPORTS)/test.xml
+
+check: format-check lint types contracts test wheel ## the whole gate (make -k check goes on after a failure)
+
+format-check: $(READY) ## is everything formatted?
+	$(PY) -m ruff format --check .
+
+lint: $(READY) ## ruff, every rule
+	$(PY) -m ruff check .
+
+types: $(READY) ## mypy strict and pyright over the package, mypy over tests and benchmarks
+	$(PY) -m mypy
+	$(PY) -m mypy $(MYPY_TESTS) tests benchmarks
+	$(PY) -m pyright
+
+contracts: $(READY) ## who may import whom
+	.venv/bin/lint-imports --no-logo
+
+wheel: $(READY) ## build sdist and wheel into dist/ and test what was built
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist
+	@mkdir -p $(REPORTS)
+	SPANBUDGET_DIST=dist $(PY) -m pytest --junitxml=$(REPORTS)/wheel.xml tests/packaging/test_wheel.py
+
+# pytest exits with 5 where no test carries the marker.
+test-server: $(READY) ## tests that start a real server
+	@mkdir -p $(REPORTS)
+	$(PY) -m pytest --junitxml=$(REPORTS)/server.xml -m server || test $$? -eq 5
+
+soak: $(READY) ## long repetitions (SOAK_ROUNDS=5 makes it short), with new random examples each time
+	@mkdir -p $(REPORTS)
+	$(PY) -m pytest --junitxml=$(REPORTS)/soak.xml --hypothesis-profile=default -m soak || test $$? -eq 5
+
+bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+format: $(READY) ## format, and mend what ruff can mend safely
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+lock: ## resolve the development environment anew into requirements.lock
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@{ sed -n '/^#/p' requirements.lock; build/lock/bin/python -m pip freeze --exclude-editable; } > build/lock.txt
+	mv build/lock.txt requirements.lock
+	rm -rf build/lock
+
+clean: ## remove everything that can be made again
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src processors rules exporter grafana tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
