@@ -13,9 +13,10 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 # Tests are typed where it helps: bodies are checked in full, signatures may be left open, and records may be
 # built from dicts of mixed values.
 MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators \
-  --allow-any-generics --no-warn-return-any --disable-error-code=arg-type
+  --allow-any-generics --no-warn-return-any --no-warn-unused-ignores --no-strict-equality \
+  --disable-error-code=arg-type --disable-error-code=redundant-expr
 
-.PHONY: help demo test check format-check lint types contracts wheel test-server soak bench format lock clean
+.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -46,9 +47,15 @@ format-check: $(READY) ## is everything formatted?
 lint: $(READY) ## ruff, every rule
 	$(PY) -m ruff check .
 
-types: $(READY) ## mypy strict and pyright over the package, mypy over tests and benchmarks
+types: types-package types-tests types-pyright ## mypy strict and pyright over the package, mypy over tests
+
+types-package: $(READY)
 	$(PY) -m mypy
+
+types-tests: $(READY)
 	$(PY) -m mypy $(MYPY_TESTS) tests benchmarks
+
+types-pyright: $(READY)
 	$(PY) -m pyright
 
 contracts: $(READY) ## who may import whom

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol, TypeAlias
 
 from spanbudget.exporter.ledger.records import Record, entry_to_record
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import LedgerError
-from spanbudget.processors.ledger import Entry, Ledger, Spend, SpendKey, entry_spend
+from spanbudget.processors.ledger import NO_SPEND, Entry, Ledger, Spend, SpendKey, entry_spend
 
 StorePolicy: TypeAlias = Literal["deny", "allow", "lease_only"]
 RETRY_SECONDS: Final = 1.0
@@ -22,6 +22,14 @@ _SPEND_REMEMBERED_MAX: Final = 50_000
 _logger = logging.getLogger(__name__)
 
 
+class SharedLedger(Ledger, Protocol):
+    """A ledger that can be asked for a budget as a whole."""
+
+    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
+        """The spend of every child of a budget, summed over the windows that start in `[first_ns, last_ns]`."""
+        ...
+
+
 class EntryStore:
     """Appends entries to a ledger, and never loses one silently.
 
@@ -31,24 +39,27 @@ class EntryStore:
     the entries that cannot be kept are counted with their amount.
 
     Args:
-        open_ledger: Opens the ledger; called again after a failure and after a fork.
+        open_ledger: Opens the ledger, at the start and where that failed later.
         spool: The spool file.
         policy: What holds when entries can no longer be kept.
 
     Attributes:
         tallies: (metric name, reason) → count.
         refusing: True while entries cannot be kept and the policy is not `allow`.
+        waiting_cost: Cost of the entries in the spool, pico-USD.
     """
 
-    def __init__(self, open_ledger: Callable[[], Ledger], spool: Spool, policy: StorePolicy = "allow") -> None:
+    def __init__(self, open_ledger: Callable[[], SharedLedger], spool: Spool, policy: StorePolicy = "allow") -> None:
         self._open_ledger = open_ledger
-        self._ledger: Ledger | None = None
+        self._ledger: SharedLedger | None = None
         self._spool = spool
         self._policy = policy
         self._failed_at: float | None = None
+        self._closed = False
         self._spend: dict[SpendKey, Spend] = {}
         self.tallies: Counter[tuple[str, str]] = Counter()
         self.refusing = False
+        self.waiting_cost = 0
 
     def open(self) -> None:
         """Opens the ledger.
@@ -80,6 +91,13 @@ class EntryStore:
             return frozenset()
         return duplicates
 
+    def append_spooled(self, entries: Sequence[Entry]) -> bool:
+        """Puts entries of the spool into the ledger; False where that fails."""
+        done = self.try_append(entries) is not None
+        if done:
+            self.waiting_cost = max(0, self.waiting_cost - sum(entry.priced.cost or 0 for entry in entries))
+        return done
+
     def try_append(self, entries: Sequence[Entry]) -> frozenset[bytes] | None:
         """Puts entries into the ledger and nowhere else; None where that fails."""
         try:
@@ -103,15 +121,18 @@ class EntryStore:
             self._fail(error)
             return []
 
-    def spend(self, keys: Iterable[SpendKey]) -> dict[SpendKey, Spend]:
-        """Totals of windows, of all processes; the last known ones while the ledger fails."""
-        wanted = list(keys)
-        if self._failed_at is None:
+    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
+        """Totals of all processes by child, summed over windows; the last known ones while the ledger fails."""
+        if self._failed_at is None and not self._closed:
             try:
-                return self._opened().spend(wanted)
+                return self._opened().spend_by_child(budget, period, first_ns, last_ns)
             except LedgerError as error:
                 self._fail(error)
-        return {key: self._spend[key] for key in wanted if key in self._spend}
+        spends: dict[str, Spend] = {}
+        for key, spend in self._spend.items():
+            if key.budget == budget and key.period == period and first_ns <= key.start_ns <= last_ns:
+                spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
+        return spends
 
     def after_fork(self) -> None:
         """Begins anew in a forked child; the ledger and the spool look after themselves."""
@@ -119,12 +140,15 @@ class EntryStore:
         self.tallies = Counter()
 
     def close(self) -> None:
-        """Closes the ledger; what the spool holds stays for the next start."""
+        """Closes the ledger; what the spool holds stays for the next start, and so does what comes later."""
+        self._closed = True
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
 
-    def _opened(self) -> Ledger:
+    def _opened(self) -> SharedLedger:
+        if self._closed:
+            raise LedgerError("the ledger was closed at shutdown")
         if self._ledger is None:
             self._ledger = self._open_ledger()
         return self._ledger
@@ -133,8 +157,9 @@ class EntryStore:
         lost = 0
         for entry in entries:
             if self._kept({"entry": entry_to_record(entry)}):
+                self.waiting_cost += entry.priced.cost or 0
                 for key in entry.windows:
-                    self._spend[key] = self._spend.get(key, Spend()).plus(entry_spend(entry))
+                    self._spend[key] = self._spend.get(key, NO_SPEND).plus(entry_spend(entry))
             else:
                 lost += 1
                 self.tallies[names.ENTRIES_LOST_USD.name, self._policy] += entry.priced.cost or 0

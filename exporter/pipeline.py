@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -26,10 +26,11 @@ from spanbudget.processors.ledger import NO_SPEND, Entry, Spend
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
 
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+
 BATCH_MAX: Final = 512
 """Spans that are booked in one transaction, at most."""
-CHILDREN_SHOWN_MAX: Final = 1_000
-"""Children of one template whose state is read at a time."""
 
 _logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Pipeline:
         self._putting_aside = False
         self._idle = False
         self._stopping = False
+        self._accepts = self._queue_max  # 0 after the shutdown: what comes then goes to the spool file
         self._worker: threading.Thread | None = None
         self._seen = 0
         self._unflushed_since_ns: int | None = None
@@ -111,7 +113,7 @@ class Pipeline:
     def observe(self, span: ReadableSpan) -> None:
         """Takes a finished span over in O(1); when the queue is full, writes what it tells to the spool file."""
         waiting = self._queue
-        if len(waiting) >= self._queue_max:
+        if len(waiting) >= self._accepts:
             self._put_aside(span)
             return
         waiting.append(span)
@@ -172,17 +174,18 @@ class Pipeline:
     def _wait(self, timeout_seconds: float | None) -> None:
         with contextlib.suppress(queue.Empty):
             self._wake.get(timeout=timeout_seconds)
+            while True:
+                self._wake.get_nowait()
 
     def _waiting(self) -> bool:
         return bool(self._queue) or (not self._spool.empty and self._store.ready)
 
     def _tick_safely(self) -> None:
-        """The worker must outlive a fault of ours: it is counted, logged, and the spans of that tick are lost."""
+        """The worker must outlive a fault of ours: it is counted and logged."""
         try:
             self.tick(self._clock_ns())
         except Exception:
-            self._lost[names.SPANS_LOST.name, "fault"] += 1
-            _logger.exception("SpanBudget failed on a batch of spans; see %s", names.SPANS_LOST.name)
+            self._tell_of_fault("a batch of spans")
 
     def tick(self, now_ns: int) -> int:
         """Books one batch of spans.
@@ -208,7 +211,7 @@ class Pipeline:
             booker = self._parts.booker
             for since_ns, until_ns in booker.unloaded(batch, now_ns):
                 booker.remember(self._store.standing(since_ns, until_ns))
-            bookings = [booker.book(observed, now_ns) for observed in batch]
+            bookings = self._each(lambda observed: booker.book(observed, now_ns), batch)
             entries = [entry for booking in bookings for entry in booking.entries]
             duplicates = self._store.append(entries) if entries else frozenset()
             self._unflushed_since_ns = None
@@ -225,13 +228,29 @@ class Pipeline:
             self._unflushed_since_ns = waiting[0].end_time
         count = min(len(waiting), BATCH_MAX)
         self._seen += count
-        return [booker.read(record_of(waiting.popleft())) for _ in range(count)]
+        spans = [waiting.popleft() for _ in range(count)]
+        return self._each(lambda span: booker.read(record_of(span)), spans)
+
+    def _each(self, work: Callable[[_Given], _Made], given: Sequence[_Given]) -> list[_Made]:
+        """Does something for each; one that meets a fault of ours is lost alone, counted and logged."""
+        made: list[_Made] = []
+        for one in given:
+            try:
+                made.append(work(one))
+            except Exception:
+                self._tell_of_fault("a span")
+        return made
+
+    def _tell_of_fault(self, what: str) -> None:
+        self._lost[names.SPANS_LOST.name, "fault"] += 1
+        if self._lost[names.SPANS_LOST.name, "fault"] == 1:
+            _logger.exception("SpanBudget failed on %s; further ones are counted in %s", what, names.SPANS_LOST.name)
 
     def _take_spooled(self, now_ns: int) -> int:
         """Brings a part of the spool in; it is deleted there once the ledger, or the spool again, has it."""
         records = self._spool.drain()
         entries = [record_to_entry(record["entry"]) for record in records if "entry" in record]
-        if entries and self._store.try_append(entries) is None:
+        if entries and not self._store.append_spooled(entries):
             return 0
         observed = [_observed(record) for record in records if "entry" not in record]
         self._seen += len(observed)
@@ -247,25 +266,32 @@ class Pipeline:
             True when the ledger has it all; False when time ran out or the ledger fails (the spool has it).
         """
         deadline = time.monotonic() + timeout_seconds
-        while self._waiting():
-            self.tick(self._clock_ns())
-            if time.monotonic() > deadline:
+        observed = self._seen + len(self._queue)
+        while self._seen < observed or (not self._spool.empty and self._store.ready):
+            if not self._work.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return False
-        with self._work:  # a batch that the worker has taken is booked when the lock is free
-            return not self._store.failing
+            try:
+                self.tick(self._clock_ns())
+            finally:
+                self._work.release()
+        if not self._work.acquire(timeout=max(0.001, deadline - time.monotonic())):
+            return False
+        self._work.release()  # what the worker had taken is booked now
+        return not self._store.failing
 
     def shutdown(self, timeout_seconds: float = 30.0) -> None:
-        """Flushes, stops the worker and closes the ledger; spans observed later are not counted."""
+        """Flushes, stops the worker and closes the ledger; spans that end later go to the spool file."""
         if self._stopping:
             return
         self.flush(timeout_seconds)
         self._stopping = True
+        self._accepts = 0
         self._wake.put(None)
         worker = self._worker
         if worker is not None and worker is not threading.current_thread():
             worker.join(timeout_seconds)
         with self._work:
-            while self._waiting():
+            while self._queue:
                 self.tick(self._clock_ns())
             self._store.close()
             self._spool.close()
@@ -287,17 +313,8 @@ class Pipeline:
 
     def budget_states(self) -> list[BudgetState]:
         """How full every budget is now, with the spend of all processes that share the ledger."""
-        budgets, now_ns = self._parts.budgets, self._clock_ns()
-        states: list[BudgetState] = []
         with self._work:
-            for budget in budgets.budgets:
-                for child in budgets.children(budget.name)[:CHILDREN_SHOWN_MAX]:
-                    keys = budgets.keys_at(budget.name, child, now_ns)
-                    spend: Spend = NO_SPEND
-                    for total in self._store.spend(keys).values():
-                        spend = spend.plus(total)
-                    states.append(budgets.state(budget.name, child, spend, now_ns))
-        return states
+            return budget_states(self._parts.budgets, self._store, self._clock_ns())
 
     def health(self) -> Mapping[tuple[str, str], int]:
         """(metric name, reason) → count, in the metric's unit times its divisor."""
@@ -312,6 +329,7 @@ class Pipeline:
         health[names.QUEUE_DEPTH.name, ""] = len(self._queue)
         health[names.CALLS_FORGOTTEN.name, ""] = forgotten
         since = self._unflushed_since_ns
+        health[names.UNFLUSHED_USD.name, ""] = self._store.waiting_cost
         health[names.UNFLUSHED_SECONDS.name, ""] = max(0, self._clock_ns() - since) if since else 0
         for dimension, count in self._parts.series.overflowed().items():
             health[names.SERIES_OVERFLOWED.name, dimension] = count
@@ -334,6 +352,30 @@ class Pipeline:
         with self._work:
             entry: Entry | None = self._parts.counter.first_described(trace_id, span_id)
             return entry.priced if entry is not None else None
+
+
+class ChildSpend(Protocol):
+    """Who knows what budgets have spent."""
+
+    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
+        """The spend of every child of a budget, summed over the windows that start in `[first_ns, last_ns]`."""
+        ...
+
+
+def budget_states(budgets: BudgetBook, spends: ChildSpend, now_ns: int) -> list[BudgetState]:
+    """How full every budget and every child is; children of a template without spend are not there yet."""
+    states: list[BudgetState] = []
+    for budget in budgets.budgets:
+        starts = budget.period.slices(now_ns)
+        spent = spends.spend_by_child(budget.name, budget.period.text, starts[0], starts[-1])
+        if not budget.per:
+            spent.setdefault("", NO_SPEND)
+        states += [
+            budgets.state(budget.name, child, spend, now_ns)
+            for child, spend in spent.items()
+            if spend.requests or not budget.per  # a child whose only call was reversed is none
+        ]
+    return states
 
 
 def _observed(record: Record) -> Observed:

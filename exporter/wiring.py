@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from spanbudget.exporter.config import Config, ScopeConfig
-from spanbudget.exporter.entry_store import EntryStore
+from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger import open_ledger
+from spanbudget.exporter.ledger.backfill import count_existing
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.pipeline import Parts, Pipeline
 from spanbudget.exporter.price_table import GenaiPriceTable
@@ -77,6 +78,10 @@ def make_parts(config: Config, prices: PriceBook, *, live: bool = True, retentio
     labels = tuple(dict.fromkeys([*SERIES_LABELS, *config.metrics.labels]))
     series = SeriesBook(labels, config.metrics.max_label_values)
 
+    for budget in config.budgets:
+        if told := {label: allowed[0] for label, allowed in budget.selector.terms if _is_one(allowed)}:
+            series.seed(told)
+
     def further() -> dict[tuple[str, str], int]:
         told = {(names.SPANS_REJECTED.name, reason): count for reason, count in reader.rejected.items()}
         for name, count in prices.counters.items():
@@ -86,6 +91,21 @@ def make_parts(config: Config, prices: PriceBook, *, live: bool = True, retentio
         return told
 
     return Parts(reader, counter, booker, budgets, series, further)
+
+
+def _is_one(allowed: tuple[str, ...]) -> bool:
+    return len(allowed) == 1 and "*" not in allowed[0]
+
+
+def open_counted(config: Config) -> SharedLedger:
+    """The configured ledger, with what it already holds counted for budgets that are new to it.
+
+    Raises:
+        LedgerError: The ledger cannot be used.
+    """
+    ledger = open_ledger(config.ledger.url)
+    count_existing(ledger, config.budgets, time.time_ns())
+    return ledger
 
 
 def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
@@ -103,7 +123,7 @@ def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
     spool = Spool(spool_path(ledger.url), ledger.spool_max_mb << 20)
     return Pipeline(
         make_parts=lambda: make_parts(config, PriceBook(table, config.prices), retention=retention),
-        store=EntryStore(partial(open_ledger, ledger.url), spool, ledger.on_store_error),
+        store=EntryStore(partial(open_counted, config), spool, ledger.on_store_error),
         spool=spool,
         queue_max_spans=ledger.queue_max_spans,
         max_unflushed_ms=ledger.max_unflushed_ms,

@@ -18,10 +18,15 @@ from spanbudget.processors.call import LLMCall
 from spanbudget.processors.dialects import DETACHED_SCOPES
 from spanbudget.processors.evidence import (
     combined,
+    ids_contradict,
+    may_be_one,
+    mostly_overlaps,
     nested,
     overlaps,
+    renamed_as,
     same_model,
     same_provider,
+    separate_attempts,
     sums_agree,
     tells_usage,
     usage_agrees,
@@ -43,6 +48,7 @@ class Counted:
     Attributes:
         call: The call as it is booked now.
         scopes: The scopes whose spans are in it; one span of each, but for ancestors.
+        holders: The first span of each of `scopes`.
         booked: The entry that books it, set by the owner; None before, and where it was refused.
         first: Trace id and span id of the span that was the first to describe it.
         stands: False once it was taken back.
@@ -50,6 +56,7 @@ class Counted:
 
     call: LLMCall
     scopes: tuple[str, ...]
+    holders: tuple[int, ...]
     first: tuple[int, int]
     booked: Entry | None = None
     stands: bool = True
@@ -81,17 +88,44 @@ _NO_CALL: Final = Decision("skip", "no_call")
 class _Trace:
     """What is remembered of one trace; few containers, because there is one for each request."""
 
-    __slots__ = ("covered", "of_span", "parents", "seen_ns")
+    __slots__ = ("by_prompt", "covered", "of_span", "parents", "seen_ns")
 
     def __init__(self) -> None:
         self.parents: dict[int, int] = {}  # span → parent, for every span that ended
         self.of_span: dict[int, Counted] = {}  # span → the call it belongs to
         self.covered: dict[int, list[Counted]] | None = None  # span that has not ended → calls below it
+        self.by_prompt: dict[int | None, list[Counted]] | None = None  # of a large trace, for its siblings
         self.seen_ns = 0
 
     def newest(self) -> list[Counted]:
         """The counted calls, the newest first, `CANDIDATES_MAX` at most."""
         return list(islice(reversed(self.of_span.values()), CANDIDATES_MAX))
+
+    def alike(self, call: LLMCall) -> Iterable[Counted]:
+        """The counted calls that may show the same tokens, the newest first; in a small trace all calls."""
+        if len(self.of_span) <= CANDIDATES_MAX or not usage_known(call):
+            return self.newest()
+        if self.by_prompt is None:
+            self.by_prompt = {}
+            for counted in {id(one): one for one in self.of_span.values()}.values():
+                self.index(counted)
+        same, unknown = self.by_prompt.get(call.usage.prompt, ()), self.by_prompt.get(None, ())
+        return [*islice(reversed(same), CANDIDATES_MAX), *islice(reversed(unknown), CANDIDATES_MAX)]
+
+    def index(self, counted: Counted) -> None:
+        """Puts a counted call where `alike` finds it."""
+        if self.by_prompt is not None:
+            known = usage_known(counted.call)
+            self.by_prompt.setdefault(counted.call.usage.prompt if known else None, []).append(counted)
+
+    def put_last(self, counted: Counted) -> None:
+        """Lets `alike` find a call after the others with its tokens, which still lack a second span."""
+        for key in (counted.call.usage.prompt, None):
+            calls = (self.by_prompt or {}).get(key, [])
+            for place in range(len(calls) - 1, max(len(calls) - CANDIDATES_MAX, 0) - 1, -1):
+                if calls[place] is counted:
+                    calls.insert(0, calls.pop(place))
+                    break
 
     def take_covered(self, span_id: int) -> list[Counted] | None:
         """The calls below a span that has ended now."""
@@ -154,7 +188,7 @@ class CallCounter:
         if self.knows(call.trace_id, call.span_id):
             return
         trace = self._trace(call.trace_id, call.end_ns)
-        counted = Counted(call, (call.scope,), (call.trace_id, call.span_id), entry)
+        counted = Counted(call, (call.scope,), (call.span_id,), (call.trace_id, call.span_id), entry)
         self._keep(trace, call.span_id, call.parent_id)
         self._add(trace, counted)
         self._cover(trace, call.parent_id, [counted])
@@ -187,7 +221,7 @@ class CallCounter:
             return self._decide_aggregate(trace, call, below)
         found = (
             (self._by_id(call) if call.response_id is not None else None)
-            or (self._among(call, below) if below else None)
+            or (self._among(trace, call, below) if below else None)
             or (self._related(trace, call) if trace.of_span else None)
             or (self._detached(call) if self._roots or call.scope in DETACHED_SCOPES else None)
         )
@@ -220,6 +254,7 @@ class CallCounter:
     def _add(self, trace: _Trace, counted: Counted) -> None:
         call = counted.call
         trace.of_span[call.span_id] = counted
+        trace.index(counted)
         if call.scope in DETACHED_SCOPES and not call.parent_id:
             self._roots.append(counted)
         if call.response_id is not None:
@@ -231,7 +266,7 @@ class CallCounter:
             self._same_id.setdefault(response_id, []).append(counted)
 
     def _count(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
-        counted = Counted(call, (call.scope,), (call.trace_id, call.span_id))
+        counted = Counted(call, (call.scope,), (call.span_id,), (call.trace_id, call.span_id))
         back = self._cover(trace, call.parent_id, [*(below or ()), counted]) if call.parent_id else ()
         self._add(trace, counted)
         return Decision("count", "new", counted, taken_back=back)
@@ -242,12 +277,13 @@ class CallCounter:
         """Adds a span to a counted call; restates the call where the span knows more."""
         back: Sequence[Counted] = ()
         trace.of_span[call.span_id] = counted
-        if call.scope not in counted.scopes:
+        if call.scope not in counted.scopes and not call.failed:  # a failed one may be the first of two tries
             counted.scopes = (*counted.scopes, call.scope)
+            counted.holders = (*counted.holders, call.span_id)
         if call.parent_id:
             others = [one for one in below or () if one is not counted]
             back = self._cover(trace, call.parent_id, [*others, counted])
-        better = combined(counted.call, call)
+        better = self._known_together(counted.call, call, reason)
         if better is None:
             return Decision("merge", reason, counted, taken_back=back)
         replaced = counted.booked
@@ -255,6 +291,16 @@ class CallCounter:
             self._index(better.response_id, counted)
         counted.call = better
         return Decision("restate", reason, counted, replaced, back)
+
+    @staticmethod
+    def _known_together(known: LLMCall, call: LLMCall, reason: str) -> LLMCall | None:
+        """The call to book instead; None where the span adds nothing, or is a sum of several calls."""
+        if reason == "ancestor" and not may_be_one(call, known):
+            return None
+        if reason == "descendant" and not same_model(call, known):
+            renamed = renamed_as(known, call)
+            return combined(renamed, call) or renamed
+        return combined(known, call)
 
     def _by_id(self, call: LLMCall) -> tuple[Counted, str] | None:
         if call.response_id is None:
@@ -274,23 +320,31 @@ class CallCounter:
                 return counted, "response_id"
         return None
 
-    def _among(self, call: LLMCall, below: list[Counted]) -> tuple[Counted, str] | None:
+    def _among(self, trace: _Trace, call: LLMCall, below: list[Counted]) -> tuple[Counted, str] | None:
         """The counted call below an ancestor that is the same call.
 
         An ancestor that shows other tokens than every call below it, and than their sum, is a call of its
         own that happened to enclose them: a guardrail or a tool that asks a model.
         """
-        standing = [counted for counted in below if counted.stands]
-        for counted in reversed(standing):
-            if same_model(call, counted.call) and self._may_be_one(call, counted.call):
+        standing = [one for one in below if one.stands and not self._has_another(trace, call, one)]
+        telling = [counted for counted in standing if tells_usage(counted.call)]
+        for counted in (*reversed(telling), *reversed(standing)):
+            if same_model(call, counted.call) and may_be_one(call, counted.call):
                 return counted, "ancestor"
-        if standing and (not usage_known(call) or sums_agree(call, [counted.call for counted in standing])):
+        if telling and (not usage_known(call) or sums_agree(call, [counted.call for counted in telling])):
+            return telling[-1], "ancestor"
+        if standing and not usage_known(call) and not call.failed:
             return standing[-1], "ancestor"
         return None
 
-    @staticmethod
-    def _may_be_one(call: LLMCall, other: LLMCall) -> bool:
-        return usage_agrees(call, other) or bool(call.usage.output and call.usage.output == other.usage.output)
+    def _has_another(self, trace: _Trace, call: LLMCall, counted: Counted) -> bool:
+        """Whether a counted call has a span of this scope that is neither above nor below this span."""
+        if call.scope not in counted.scopes:
+            return False
+        holder = counted.holders[counted.scopes.index(call.scope)]
+        return call.span_id not in self._ancestors(trace, holder) and holder not in self._ancestors(
+            trace, call.parent_id
+        )
 
     def _related(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
         return self._above(trace, call) or self._sibling(trace, call)
@@ -301,16 +355,30 @@ class CallCounter:
             counted = trace.of_span.get(span_id)
             if counted is None or not counted.stands or counted.call.aggregate:
                 continue
-            if same_model(call, counted.call) and self._may_be_one(call, counted.call):
+            one = may_be_one(call, counted.call) and not self._has_another(trace, call, counted)
+            if one and (same_model(call, counted.call) or sums_agree(counted.call, [call])):
                 return counted, "descendant"
         return None
 
     def _sibling(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
-        """Another instrumentation's span of the same call, by trace, time, model and tokens."""
-        for counted in trace.newest():
-            if call.scope not in counted.scopes and self._is_sibling(call, counted):
-                return counted, "sibling"
-        return None
+        """Another instrumentation's span of the same call, by trace, time, model and tokens.
+
+        One of two wrappers lies inside the other; a candidate for which that is so goes before one that only
+        overlaps, which may be another of several calls at the same time.
+        """
+        second: Counted | None = None
+        for counted in trace.alike(call):
+            if call.scope in counted.scopes or not self._is_sibling(call, counted):
+                continue
+            if nested(call, counted.call, tolerance_ns=0):
+                second = counted
+                break
+            if second is None and mostly_overlaps(call, counted.call):
+                second = counted
+        if second is None:
+            return None
+        trace.put_last(second)
+        return second, "sibling"
 
     def _detached(self, call: LLMCall) -> tuple[Counted, str] | None:
         """The same call in another trace, where an emitter is known to start a trace of its own."""
@@ -339,7 +407,7 @@ class CallCounter:
     def _shows_same_tokens(call: LLMCall, other: LLMCall) -> bool:
         if not usage_agrees(call, other) or (call.operation == "embeddings") != (other.operation == "embeddings"):
             return False
-        if call.response_id and other.response_id and call.response_id != other.response_id:
+        if separate_attempts(call, other) or ids_contradict(call.response_id, other.response_id):
             return False
         return (usage_known(call) and usage_known(other)) or nested(call, other)
 
@@ -347,9 +415,8 @@ class CallCounter:
         """An agent or workflow span is counted only where no call below it has told its usage."""
         standing = [counted for counted in below or () if counted.stands]
         if any(tells_usage(counted.call) for counted in standing):
-            if call.parent_id:
-                self._cover(trace, call.parent_id, standing)
-            return Decision("merge", "aggregate", standing[-1])
+            back = self._cover(trace, call.parent_id, standing) if call.parent_id else ()
+            return Decision("merge", "aggregate", standing[-1], taken_back=back)
         silent = [counted for counted in standing if counted.call.usage_confidence == "unknown"]
         if len(silent) == 1:
             return self._merge(trace, call, silent[0], "aggregate", below)
@@ -360,13 +427,32 @@ class CallCounter:
         ]
         if not standing and inside and self._repeats(call, inside):
             return Decision("merge", "aggregate", inside[-1])
+        twin = self._twin(trace, call)
+        if twin is not None:
+            return self._merge(trace, call, twin, "sibling", below)
         return self._count(trace, call, below)
 
     @staticmethod
+    def _twin(trace: _Trace, call: LLMCall) -> Counted | None:
+        """Another framework's counted span of the same run of an agent."""
+        for counted in trace.newest():
+            other = counted.call
+            if other.aggregate and counted.stands and call.scope not in counted.scopes and nested(call, other):
+                if sums_agree(call, [other]):
+                    return counted
+        return None
+
+    @staticmethod
     def _repeats(call: LLMCall, inside: list[Counted]) -> bool:
-        """Whether an agent whose link to its calls is missing repeats them: their sum, or the last one."""
+        """Whether an agent whose link to its calls is missing repeats them: one, all, or all of one parent."""
         calls = [counted.call for counted in inside if tells_usage(counted.call)]
-        return bool(calls) and (sums_agree(call, calls) or sums_agree(call, calls[-1:]))
+        if not calls:
+            return False
+        families: dict[int, list[LLMCall]] = {}
+        for one in calls:
+            families.setdefault(one.parent_id, []).append(one)
+        groups = (calls, *families.values(), *([one] for one in calls))
+        return any(sums_agree(call, group) for group in groups)
 
     def _cover(self, trace: _Trace, span_id: int, calls: Sequence[Counted]) -> list[Counted]:
         """Tells the ancestors of calls, up to the first that has not ended; returns counted aggregates."""
@@ -425,17 +511,26 @@ class CallCounter:
             if counted is not None:
                 dropped.append(counted)
         self._drop(dropped)
-        for span_id in list(trace.covered or ())[: len(trace.covered or ()) // 2]:
-            trace.take_covered(span_id)
+        trace.by_prompt = None
+        gone = {id(counted) for counted in dropped}
+        for span_id, calls in list((trace.covered or {}).items()):
+            calls[:] = [counted for counted in calls if id(counted) not in gone]
+            if not calls:
+                trace.take_covered(span_id)
 
     def _drop(self, calls: Iterable[Counted]) -> None:
         for counted in {id(one): one for one in calls}.values():
             self.forgotten += counted.stands
             response_id = counted.call.response_id
-            if response_id is not None and self._by_response.get(response_id) is counted:
-                others = self._same_id.pop(response_id, None)
-                if others:
-                    self._by_response[response_id] = others.pop()
-                    self._same_id[response_id] = others
-                else:
-                    del self._by_response[response_id]
+            if response_id is not None:
+                self._forget_id(response_id, counted)
+
+    def _forget_id(self, response_id: str, counted: Counted) -> None:
+        others = [one for one in self._same_id.pop(response_id, ()) if one is not counted]
+        if self._by_response.get(response_id) is counted:
+            if others:
+                self._by_response[response_id] = others.pop()
+            else:
+                del self._by_response[response_id]
+        if others:
+            self._same_id[response_id] = others

@@ -13,6 +13,7 @@ OVERLAP_TOLERANCE_NS: Final = 2_000_000
 _RANK: Final = {"exact": 2, "estimated": 1, "unknown": 0}
 _LOOSE_OUTPUT: Final = frozenset({"aborted_stream", "reasoning_doubt", "reasoning_exceeds_output"})
 _NO_EVIDENCE: Final = frozenset({"guessed_by_emitter", "zero_usage", "bad_value"})
+_NO_ANSWER: Final = frozenset({"not_billed", "timeout", "connection_error"})
 _DATED: Final = re.compile(r"[-@](?:\d{4}-?\d{2}-?\d{2}|latest)(?:-v\d+(?::\d+)?)?$|-v\d+(?::\d+)?$")
 _FAMILY: Final = {
     "azure.ai.openai": "openai", "azure.ai.inference": "openai", "gcp.gemini": "google",
@@ -28,15 +29,18 @@ def overlaps(one: LLMCall, other: LLMCall) -> bool:
     )
 
 
-def nested(one: LLMCall, other: LLMCall) -> bool:
+def mostly_overlaps(one: LLMCall, other: LLMCall) -> bool:
+    """Whether two calls share at least half of the time of the shorter one."""
+    shared = min(one.end_ns, other.end_ns) - max(one.start_ns, other.start_ns)
+    return shared * 2 >= min(one.end_ns - one.start_ns, other.end_ns - other.start_ns)
+
+
+def nested(one: LLMCall, other: LLMCall, *, tolerance_ns: int = OVERLAP_TOLERANCE_NS) -> bool:
     """Whether the time of one call lies inside the other's, as it does for two wrappers around one call."""
     outer, inner = (
         (one, other) if one.end_ns - one.start_ns >= other.end_ns - other.start_ns else (other, one)
     )
-    return (
-        outer.start_ns <= inner.start_ns + OVERLAP_TOLERANCE_NS
-        and inner.end_ns <= outer.end_ns + OVERLAP_TOLERANCE_NS
-    )
+    return outer.start_ns <= inner.start_ns + tolerance_ns and inner.end_ns <= outer.end_ns + tolerance_ns
 
 
 def same_provider(one: LLMCall, other: LLMCall) -> bool:
@@ -78,6 +82,43 @@ def usage_agrees(one: LLMCall, other: LLMCall) -> bool:
     if not usage_known(one) or not usage_known(other):
         return True
     return _totals_agree(one, [other])
+
+
+def may_be_one(call: LLMCall, other: LLMCall) -> bool:
+    """Whether a call and one directly above or below it can be one, by their tokens.
+
+    The prompt of one may lack the cached tokens of the other, where an emitter leaves them out.
+    """
+    if separate_attempts(call, other):
+        return False
+    if usage_agrees(call, other):
+        return True
+    if not call.usage.output or call.usage.output != other.usage.output:
+        return False
+    return call.usage.prompt == other.usage.input or other.usage.prompt == call.usage.input
+
+
+def separate_attempts(one: LLMCall, other: LLMCall) -> bool:
+    """Whether one call failed without an answer and the other got one: the retry of a wrapper around both."""
+    return _came_to_nothing(one) is not _came_to_nothing(other) and (tells_usage(one) or tells_usage(other))
+
+
+def _came_to_nothing(call: LLMCall) -> bool:
+    return call.failed and not tells_usage(call) and not _NO_ANSWER.isdisjoint(call.reasons)
+
+
+def ids_contradict(one: str | None, other: str | None) -> bool:
+    """Whether two response ids are of different answers.
+
+    Ids of different kinds (`msg_…`, `chatcmpl-…`) do not contradict: a gateway gives ids of its own.
+    """
+    if not one or not other or one == other:
+        return False
+    return _id_kind(one) == _id_kind(other)
+
+
+def _id_kind(response_id: str) -> str:
+    return response_id.partition("_" if "_" in response_id[:12] else "-")[0]
 
 
 def sums_agree(whole: LLMCall, parts: Sequence[LLMCall]) -> bool:
@@ -140,6 +181,18 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         web_searches=known.web_searches if known.web_searches is not None else later.web_searches,
     )
     return better if _differs(known, better) else None
+
+
+def renamed_as(known: LLMCall, inner: LLMCall) -> LLMCall:
+    """A call under the names of the span below it, which is nearer to the provider."""
+    return known._replace(
+        trace_id=inner.trace_id,
+        span_id=inner.span_id,
+        provider=inner.provider or known.provider,
+        model=inner.model or known.model,
+        request_model=inner.request_model or known.request_model,
+        response_model=inner.response_model or known.response_model,
+    )
 
 
 def _differs(known: LLMCall, better: LLMCall) -> bool:

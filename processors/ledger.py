@@ -179,6 +179,14 @@ class MemoryLedger:
         """See `Ledger.spend`."""
         return {key: self._spend[key] for key in keys if key in self._spend}
 
+    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
+        """The spend of every child of a budget in the windows that start in `[first_ns, last_ns]`."""
+        spends: dict[str, Spend] = {}
+        for key, spend in self._spend.items():
+            if key.budget == budget and key.period == period and first_ns <= key.start_ns <= last_ns:
+                spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
+        return spends
+
     def entries(self, *, since_ns: int = 0, until_ns: int | None = None) -> Iterator[Entry]:
         """See `Ledger.entries`."""
         for entry in list(self._entries.values()):

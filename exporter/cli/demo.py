@@ -80,7 +80,7 @@ def _refuse_unready(db: Path | None) -> None:
 
 
 def _watch(running: Demo, seconds: float) -> None:
-    """Shows the budgets until the applications have ended: a live table, or lines where there is no terminal."""
+    """Shows the budgets until the applications have ended: a live table, or lines without a terminal."""
     console = Console(stderr=True)
     started = time.monotonic()
     if not console.is_terminal:

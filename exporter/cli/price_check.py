@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.ledger.inspection import ModelUse, model_uses
@@ -14,8 +14,9 @@ from spanbudget.processors.overrides import PriceBook
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-_NS: int = 1_000_000_000
+_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,10 @@ def snippet(unpriced: Sequence[ModelUse]) -> str:
     known = [use for use in unpriced if use.model is not None]
     if not known:
         return ""
+    names = ((_yaml(use.provider or "*"), _yaml(use.model or "")) for use in known)
     lines = [
-        f"  - {{provider: {_yaml(use.provider or '*')}, model: {_yaml(use.model or '')}, input: TODO, output: TODO}}"
-        for use in known
+        f"  - {{provider: {provider}, model: {model}, input: TODO, output: TODO}}"
+        for provider, model in names
     ]
     return "\n".join(["prices:  # USD per 1M tokens", *lines])
 
@@ -88,19 +90,29 @@ def print_check(console: "Console", found: PricesFound, days: int) -> None:
     """Writes what was found."""
     from rich.text import Text  # noqa: PLC0415 - JSON does not need it
 
-    if found.unpriced:
-        rows = [(use, "") for use in found.unpriced]
-        console.print(_table(f"No price in {found.version} or the configuration", rows), "")
-        console.print(snippet(found.unpriced), "", highlight=False, markup=False, soft_wrap=True)
-    if found.stale:
-        rows = [(use, ", ".join(reasons)) for use, reasons in found.stale]
-        console.print(_table("Priced, but the price may be stale or another's", rows), "")
-    if found.costless:
-        rows = [(use, f"{use.without_cost:,} without a cost") for use in found.costless]
-        title = "Priced today, but some calls were booked without a cost: their tokens or price were unknown"
-        console.print(_table(title, rows), "")
+    for title, rows, after in (
+        (
+            f"No price in {found.version} or the configuration:",
+            [(use, "") for use in found.unpriced],
+            f"Rates to fill in, for the configuration:\n\n{snippet(found.unpriced)}\n",
+        ),
+        (
+            "Priced, but the price may be stale or another's:",
+            [(use, ", ".join(reasons)) for use, reasons in found.stale],
+            "",
+        ),
+        (
+            "Priced now, with calls that were booked without a cost (no price then, or tokens unknown):",
+            [(use, f"{use.without_cost:,} without a cost") for use in found.costless],
+            "",
+        ),
+    ):
+        if rows:
+            console.print(Text(title, "bold"))
+            console.print(_table(rows))
+            console.print(f"\n{after}" if after else "", highlight=False, markup=False, soft_wrap=True)
     total = len(found.unpriced) + len(found.stale) + found.priced
-    verdict = f"{len(found.unpriced)} of {total} models of the last {days} days have no price"
+    verdict = f"{len(found.unpriced) or 'None'} of {total} models of the last {days} days without a price"
     console.print(Text(verdict, "red" if found.unpriced else "green"))
 
 
@@ -123,12 +135,12 @@ def _deprecated(table: GenaiPriceTable, use: ModelUse) -> tuple[str, ...]:
     return ("deprecated",) if any(listing.deprecated for listing in listings) else ()
 
 
-def _table(title: str, rows: Sequence[tuple[ModelUse, str]]) -> Any:
+def _table(rows: Sequence[tuple[ModelUse, str]]) -> "Table":
     from rich.table import Table  # noqa: PLC0415 - JSON does not need it
 
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
-    for name, justify in (("Provider", "left"), ("Model", "left"), ("Calls", "right"), ("Tokens", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    table = Table(header_style="bold", box=None)
+    for name in ("Provider", "Model", "Calls", "Tokens"):
+        table.add_column(name, justify="right" if name in ("Calls", "Tokens") else "left", no_wrap=True)
     table.add_column("Last seen (UTC)", no_wrap=True)
     if any(note for _, note in rows):
         table.add_column("Why")

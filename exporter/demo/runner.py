@@ -17,10 +17,9 @@ from spanbudget.exporter.config import parse_config
 from spanbudget.exporter.demo.provider import FakeProvider
 from spanbudget.exporter.demo.receiver import Receiver
 from spanbudget.exporter.demo.truth import Comparison, compare, standing
-from spanbudget.exporter.ledger.inspection import spend_by_child
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.pipeline import budget_states
 from spanbudget.processors.budgets import BudgetBook, BudgetState
-from spanbudget.processors.ledger import NO_SPEND
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
 CONFIG: Final = Path(__file__).with_name("budgets.yaml")
@@ -167,18 +166,7 @@ class Demo:
         Args:
             now_ns: Nanoseconds since the epoch.
         """
-        states = []
-        for budget in self._budgets.budgets:
-            starts = [key.start_ns for key in self._budgets.keys_at(budget.name, "", now_ns)]
-            spends = spend_by_child(self._ledger, budget.name, budget.period.text, (starts[0], starts[-1]))
-            if not budget.per:
-                spends.setdefault("", NO_SPEND)
-            states += [
-                self._budgets.state(budget.name, child, spend, now_ns)
-                for child, spend in spends.items()
-                if spend.requests or not budget.per  # a child whose only call was reversed is none
-            ]
-        return states
+        return budget_states(self._budgets, self._ledger, now_ns)
 
     def comparison(self) -> Comparison:
         """The ledger beside the provider's log."""

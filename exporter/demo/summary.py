@@ -122,7 +122,8 @@ def _tokens_text(found: Comparison) -> str:
 
 
 def _calls_text(found: Comparison) -> str:
-    return f"{found.answered} requests answered, {found.failed} of them with an error; {found.calls} calls counted"
+    errors = f"{found.failed} of them with an error"
+    return f"{found.answered} requests answered, {errors}; {found.calls} calls counted"
 
 
 def _cost_text(outcome: Outcome) -> str:

@@ -67,7 +67,7 @@ def compare(calls: Sequence[PricedCall], answered: Sequence[Answered]) -> Compar
     nameless: list[PricedCall] = []
     for priced in calls:
         _add_cost(found, priced)
-        one = by_id.pop(priced.call.response_id, None)
+        one = by_id.pop(priced.call.response_id or "", None)
         if one is not None:
             _judge(found, priced.call, one)
         else:

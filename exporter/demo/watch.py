@@ -50,7 +50,7 @@ def budget_table(states: Sequence[BudgetState], title: str | None = None) -> Tab
 def status_line(states: Sequence[BudgetState]) -> str:
     """The budgets that are not `ok`, in one line of text."""
     told = [
-        f"{' '.join(filter(None, (state.budget, child_text(state.child))))} {state.utilization:.0%} {state.status}"
+        f"{state.budget} {child_text(state.child)}".strip() + f" {state.utilization:.0%} {state.status}"
         for state in states
         if state.status != "ok"
     ]

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from spanbudget.processors.errors import LedgerError
 
 if TYPE_CHECKING:
-    from spanbudget.processors.ledger import Ledger
+    from spanbudget.exporter.ledger.sqlite import SqliteLedger
 
 _SUPPORTED = "sqlite:///relative.db, sqlite:////absolute.db, sqlite:// (in memory)"
 
 
-def open_ledger(url: str, *, busy_timeout_seconds: float = 5.0) -> "Ledger":
+def open_ledger(url: str, *, busy_timeout_seconds: float = 5.0) -> "SqliteLedger":
     """Opens the ledger that a URL names, and creates or migrates it where needed.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a person asks about a whole ledger: its models, its budgets, and whether the file is sound."""
+"""What a person asks about a whole ledger: its models, and whether the file is sound."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,20 +7,13 @@ from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.rows import plain
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.store import SCHEMA_VERSION, schema_version
-from spanbudget.exporter.ledger.totals import total_of
-from spanbudget.processors.ledger import NO_SPEND, Spend
 
 _MODEL_USES: Final = (
     "SELECT e.model, e.provider, count(*), sum(e.cost_pico IS NULL),"
     " sum(coalesce(e.input_tokens, 0) + coalesce(e.cache_read_tokens, 0)"
     " + coalesce(e.cache_write_tokens, 0) + coalesce(e.output_tokens, 0)), max(e.end_ns)"
-    " FROM entries AS e WHERE e.end_ns >= ? AND e.kind = 'call' AND NOT EXISTS"
-    " (SELECT 1 FROM entries AS r WHERE r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
+    f" FROM entries AS e WHERE e.end_ns >= ? AND {statements.STANDING}"
     " GROUP BY e.model, e.provider ORDER BY 3 DESC, 1, 2"
-)
-_SPEND_BY_CHILD: Final = (
-    f"SELECT {', '.join((*statements.SPEND_KEY, *statements.SPEND_TOTALS))} FROM spend"
-    " WHERE budget = ? AND period = ? AND start_ns BETWEEN ? AND ? ORDER BY child"
 )
 
 
@@ -92,28 +85,6 @@ def model_uses(ledger: SqliteLedger, since_ns: int = 0) -> list[ModelUse]:
     with ledger.reading() as connection:
         rows = connection.execute(_MODEL_USES, (since_ns,)).fetchall()
     return [ModelUse(*_plain(row)) for row in rows]
-
-
-def spend_by_child(
-    ledger: SqliteLedger, budget: str, period: str, starts_ns: tuple[int, int]
-) -> dict[str, Spend]:
-    """The spend of every child of a budget that has any, by child; a plain budget is the child "".
-
-    Args:
-        ledger: An open ledger.
-        budget: Name of the budget.
-        period: Canonical text of its period.
-        starts_ns: The starts of the first and of the last window that are summed, both included.
-
-    Raises:
-        LedgerError: The ledger cannot be read.
-    """
-    with ledger.reading() as connection:
-        rows = connection.execute(_SPEND_BY_CHILD, (budget, period, *starts_ns)).fetchall()
-    spends: dict[str, Spend] = {}
-    for key, spend in map(total_of, rows):
-        spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
-    return spends
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from spanbudget.exporter.ledger.statements import APPEND_SIZES, SPEND_SIZES, siz
 from spanbudget.exporter.ledger.store import MEMORY, explained, open_store
 from spanbudget.exporter.ledger.totals import change_rows, split, total_of
 from spanbudget.processors.errors import LedgerError
-from spanbudget.processors.ledger import Appended, Entry, Spend, SpendKey
+from spanbudget.processors.ledger import NO_SPEND, Appended, Entry, Spend, SpendKey
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -73,6 +73,25 @@ class SqliteLedger:
         wanted = [tuple(storable(part) for part in key) for key in keys]
         with self.reading() as connection:
             return dict(map(total_of, find(connection, statements.find_spend, wanted)))
+
+    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
+        """The spend of every child of a budget that has any, by child; a plain budget is the child "".
+
+        Args:
+            budget: Name of the budget.
+            period: Canonical text of its period.
+            first_ns: Start of the first window that is summed.
+            last_ns: Start of the last window that is summed.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        with self.reading() as connection:
+            rows = connection.execute(statements.SPEND_BY_CHILD, (budget, period, first_ns, last_ns)).fetchall()
+        spends: dict[str, Spend] = {}
+        for key, spend in map(total_of, rows):
+            spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
+        return spends
 
     def entries(self, *, since_ns: int = 0, until_ns: int | None = None) -> Iterator[Entry]:
         """See `Ledger.entries`; the entries come without their windows, which the ledger does not keep.
@@ -138,7 +157,7 @@ class SqliteLedger:
                         (entries, frozenset[bytes]()) if fresh is None else split(entries, fresh)
                     )
                     rows = change_rows(counted)
-                    spend = self._add(
+                    spend = self.add_spend(
                         connection, rows if fit is None else [(*map(fit, row),) for row in rows]
                     )
             except BaseException:
@@ -177,7 +196,8 @@ class SqliteLedger:
         with self.reading() as connection:
             connection.execute(statements.FORGET_SHAPES)
 
-    def _add(self, connection: sqlite3.Connection, rows: list[tuple[Value, ...]]) -> dict[SpendKey, Spend]:
+    def add_spend(self, connection: sqlite3.Connection, rows: list[tuple[Value, ...]]) -> dict[SpendKey, Spend]:
+        """Adds rows of `change_rows` to the totals, inside a transaction of `writing`."""
         totals: dict[SpendKey, Spend] = {}
         for start, size in sizes(len(rows), SPEND_SIZES):
             params = [value for row in rows[start : start + size] for value in row]

@@ -29,7 +29,7 @@ INSERT_SHAPE: Final = f"INSERT OR REPLACE INTO temp.shapes VALUES ({', '.join('?
 FORGET_SHAPES: Final = "DELETE FROM temp.shapes"
 
 _COLUMNS: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
-_STANDING: Final = (
+STANDING: Final = (
     "e.kind = 'call' AND NOT EXISTS (SELECT 1 FROM entries AS r"
     " WHERE r.end_ns = e.end_ns AND r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
 )
@@ -50,13 +50,21 @@ CREATE_TOUCHED: Final = (
 )
 TOUCHED_PAGE: Final = (
     f"SELECT t.end_ns, t.seq, {_COLUMNS} FROM temp.touched AS t CROSS JOIN entries AS e ON e.seq = t.seq"
-    f" WHERE (t.end_ns, t.seq) > (?, ?) AND {_STANDING} ORDER BY t.end_ns, t.seq LIMIT 500"
+    f" WHERE (t.end_ns, t.seq) > (?, ?) AND {STANDING} ORDER BY t.end_ns, t.seq LIMIT 500"
 )
+
+SPEND_BY_CHILD: Final = (
+    f"SELECT {', '.join((*SPEND_KEY, *SPEND_TOTALS))} FROM spend"
+    " WHERE budget = ? AND period = ? AND start_ns BETWEEN ? AND ? ORDER BY child"
+)
+FORGET_SPEND: Final = "DELETE FROM spend WHERE budget = ? AND start_ns >= ?"
+GET_META: Final = "SELECT value FROM meta WHERE key = ?"
+SET_META: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 UNPRICED_MODELS: Final = (
     "SELECT e.model, e.provider, count(*), sum(coalesce(e.input_tokens, 0) + coalesce(e.cache_read_tokens, 0)"
     " + coalesce(e.cache_write_tokens, 0) + coalesce(e.output_tokens, 0)), max(e.end_ns)"
-    f" FROM entries AS e WHERE e.end_ns >= ? AND e.cost_pico IS NULL AND {_STANDING}"
+    f" FROM entries AS e WHERE e.end_ns >= ? AND e.cost_pico IS NULL AND {STANDING}"
     " GROUP BY e.model, e.provider ORDER BY 3 DESC, 1, 2"
 )
 
@@ -128,7 +136,7 @@ def find_spend(rows: int) -> str:
 
 
 STANDING_OF_TIME: Final = (
-    f"SELECT {_COLUMNS} FROM entries AS e WHERE e.end_ns BETWEEN ? AND ? AND {_STANDING}"
+    f"SELECT {_COLUMNS} FROM entries AS e WHERE e.end_ns BETWEEN ? AND ? AND {STANDING}"
     " ORDER BY e.end_ns DESC LIMIT ?"
 )
 

@@ -9,12 +9,13 @@ from spanbudget.exporter.config import Config
 from spanbudget.exporter.entry_store import STANDING_MAX
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.touched import TouchedCalls
+from spanbudget.exporter.pipeline import budget_states
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.wiring import make_parts
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booking
 from spanbudget.processors.budgets import BudgetState
-from spanbudget.processors.ledger import NO_SPEND, Entry
+from spanbudget.processors.ledger import Entry
 from spanbudget.processors.overrides import PriceBook
 from spanbudget.processors.spans import SpanRecord
 
@@ -94,15 +95,7 @@ class Replay:
 
     def budget_states(self, at_ns: int) -> list[BudgetState]:
         """Every budget in the window of a moment, with all that the ledger has."""
-        budgets = self._parts.budgets
-        states = []
-        for budget in budgets.budgets:
-            for child in budgets.children(budget.name, at_ns):
-                spend = NO_SPEND
-                for total in self._ledger.spend(budgets.keys_at(budget.name, child, at_ns)).values():
-                    spend = spend.plus(total)
-                states.append(budgets.state(budget.name, child, spend, at_ns))
-        return states
+        return budget_states(self._parts.budgets, self._ledger, at_ns)
 
     def close(self) -> None:
         """Closes the ledger."""

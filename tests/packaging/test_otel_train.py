@@ -48,6 +48,9 @@ def test_the_beta_packages_are_of_one_train() -> None:
 
 def test_the_beta_train_leaves_with_the_stable_one() -> None:
     """A release x.y.z of the stable packages comes with 0.(y + 21)bz of the beta ones: 1.45.2 with 0.66b2."""
-    stable, beta = Version(version("opentelemetry-sdk")), Version(version("opentelemetry-semantic-conventions"))
+    stable, beta = (
+        Version(version("opentelemetry-sdk")),
+        Version(version("opentelemetry-semantic-conventions")),
+    )
     assert beta.pre is not None
     assert (beta.minor, beta.pre[1]) == (stable.minor + 21, stable.micro)

@@ -90,7 +90,9 @@ def test_the_sdist_holds_each_file_once_and_no_link(sdist, root) -> None:
 def test_the_wheel_says_what_it_is(wheel) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (metadata_name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        (license_name,) = (name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+        (license_name,) = (
+            name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")
+        )
         metadata = message_from_bytes(archive.read(metadata_name))
         license_text = archive.read(license_name).decode()
     assert metadata["Name"] == "spanbudget"

@@ -162,7 +162,7 @@ class Books:
         budgets: Sequence[Budget] = (TOTAL,),
     ) -> None:
         self.ledger = ledger if ledger is not None else MemoryLedger()
-        self.counter = counter or CallCounter()
+        self.counter = counter if counter is not None else CallCounter()
         self.book_of_budgets = BudgetBook(budgets)
         self.booker = Booker(
             reader=reader(),
