@@ -31,6 +31,7 @@ from pydantic import (
 
 from spanbudget.exporter import config_yaml as tree
 from spanbudget.processors.budgets import Budget, CallIdentity, Selector, Thresholds, canonical_label
+from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.model_names import normalise_provider
 from spanbudget.processors.money import usd_to_pico
@@ -429,13 +430,16 @@ class Config(_Section):
 
     @property
     def extra_labels(self) -> tuple[str, ...]:
-        """Attribute names that become labels of their own: listed ones, and all that budgets or metrics use.
+        """Attribute names that become labels of their own: listed ones, baggage keys that no other label reads,
+        and all that budgets or metrics use.
 
         A budget can so never wait for a label that nobody collects.
         """
         used = [label for budget in self.budgets for label, _ in budget.selector.terms]
         used += [label for budget in self.budgets for label in budget.per]
-        names = dict.fromkeys([*self.attribution.labels, *used, *self.metrics.labels])
+        read = {key for keys in (*LABEL_SPELLINGS.values(), *self.attribution.configured().values()) for key in keys}
+        baggage = [key for key in self.attribution.baggage if key not in read]
+        names = dict.fromkeys([*self.attribution.labels, *baggage, *used, *self.metrics.labels])
         return tuple(name for name in names if name not in _OWN_FIELDS and name not in CallIdentity._fields)
 
 

@@ -201,7 +201,7 @@ class Pipeline:
             if batch:
                 self.book(batch, now_ns)
             taken = len(batch)
-            if len(self._queue) < self._queue_max // 2 and not self._spool.empty and self._store.ready:
+            if len(self._queue) <= self._queue_max // 2 and not self._spool.empty and self._store.ready:
                 taken += self._take_spooled(now_ns)
             return taken
 
