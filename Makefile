@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 # built from dicts of mixed values.
 MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators \
   --allow-any-generics --no-warn-return-any --no-warn-unused-ignores --no-strict-equality \
-  --disable-error-code=arg-type --disable-error-code=redundant-expr
+  --disable-error-code=arg-type
 
 .PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak bench format lock clean
 .DELETE_ON_ERROR:
@@ -76,8 +76,8 @@ soak: $(READY) ## long repetitions (SOAK_ROUNDS=5 makes it short), with new rand
 	@mkdir -p $(REPORTS)
 	$(PY) -m pytest --junitxml=$(REPORTS)/soak.xml --hypothesis-profile=default -m soak || test $$? -eq 5
 
-bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each, only to see that they run)
+	$(PY) benchmarks/run.py $(if $(BENCH_QUICK),--quick)
 
 format: $(READY) ## format, and mend what ruff can mend safely
 	$(PY) -m ruff format .

@@ -1,4 +1,4 @@
-"""Entries on their way into the ledger, and into the spool file beside it while the ledger cannot be written."""
+"""Entries on their way into the ledger, or into the spool file beside it while that cannot be written."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ class SharedLedger(Ledger, Protocol):
     """A ledger that can be asked for a budget as a whole."""
 
     def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
-        """The spend of every child of a budget, summed over the windows that start in `[first_ns, last_ns]`."""
+        """The spend of every child of a budget over the windows that start in `[first_ns, last_ns]`."""
         ...
 
 
@@ -49,7 +49,9 @@ class EntryStore:
         waiting_cost: Cost of the entries in the spool, pico-USD.
     """
 
-    def __init__(self, open_ledger: Callable[[], SharedLedger], spool: Spool, policy: StorePolicy = "allow") -> None:
+    def __init__(
+        self, open_ledger: Callable[[], SharedLedger], spool: Spool, policy: StorePolicy = "allow"
+    ) -> None:
         self._open_ledger = open_ledger
         self._ledger: SharedLedger | None = None
         self._spool = spool
@@ -122,7 +124,7 @@ class EntryStore:
             return []
 
     def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
-        """Totals of all processes by child, summed over windows; the last known ones while the ledger fails."""
+        """Totals of all processes by child, over all windows; the last known ones while the ledger fails."""
         if self._failed_at is None and not self._closed:
             try:
                 return self._opened().spend_by_child(budget, period, first_ns, last_ns)
@@ -185,7 +187,9 @@ class EntryStore:
 
     def _fail(self, error: LedgerError) -> None:
         if self._failed_at is None:
-            _logger.error("The ledger failed; entries go to a spool file beside it until it works again: %s", error)
+            _logger.error(
+                "The ledger failed; entries go to a spool file beside it until it works again: %s", error
+            )
         self._failed_at = time.monotonic()
         self.tallies[names.LEDGER_ERRORS.name, type(error).__name__] += 1
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from spanbudget.processors.call import LLMCall
-from spanbudget.processors.dialects import DETACHED_SCOPES
+from spanbudget.processors.dialects import DETACHED_SCOPES, UNLINKED_SCOPES
 from spanbudget.processors.evidence import (
     combined,
     ids_contradict,
@@ -37,6 +37,8 @@ from spanbudget.processors.ledger import Entry
 Action: TypeAlias = Literal["count", "restate", "merge", "skip"]
 DEPTH_MAX: Final = 1_000
 """Longest chain of parents that is followed; a longer one is a cycle or garbage."""
+ROOTS_SPAN_NS: Final = 60_000_000_000
+"""Roots that ended this long before a call began (60 s) end the search: ends come roughly in order."""
 CANDIDATES_MAX: Final = 64
 """Counted calls of a trace that are looked at as siblings, the newest first."""
 
@@ -155,7 +157,9 @@ class CallCounter:
         self._traces: OrderedDict[int, _Trace] = OrderedDict()  # a plain dict is slow at losing its oldest
         self._by_response: dict[str, Counted] = {}
         self._same_id: dict[str, list[Counted]] = {}  # further calls with an id that a server drew twice
-        self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls in detached traces
+        self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls whose span is a root
+        self._unlinked_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # those of scopes that do not link
+        self._detached_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # those of scopes that start traces
         self._size = 0
         self._newest_ns = 0
         self.forgotten = 0
@@ -177,7 +181,7 @@ class CallCounter:
         return trace_id in self._traces
 
     def first_described(self, trace_id: int, span_id: int) -> Entry | None:
-        """The entry of the call which the span was the first to describe; None where it was not, or forgotten."""
+        """The entry of the call that the span was the first to describe; None if it was not, or forgotten."""
         trace = self._traces.get(trace_id)
         counted = trace.of_span.get(span_id) if trace is not None else None
         return counted.booked if counted is not None and counted.first == (trace_id, span_id) else None
@@ -223,7 +227,7 @@ class CallCounter:
             (self._by_id(call) if call.response_id is not None else None)
             or (self._among(trace, call, below) if below else None)
             or (self._related(trace, call) if trace.of_span else None)
-            or (self._detached(call) if self._roots or call.scope in DETACHED_SCOPES else None)
+            or (self._detached(call) if not call.parent_id or self._detached_roots else None)
         )
         if found is None:
             return self._count(trace, call, below)
@@ -246,7 +250,7 @@ class CallCounter:
         return trace
 
     def _keep(self, trace: _Trace, span_id: int, parent_id: int) -> None:
-        trace.parents[span_id] = parent_id
+        trace.parents[span_id] = parent_id if parent_id != span_id else 0  # a loop that would be run for long
         self._size += 1
         if self._size > self._max_entries:
             self._forget(trace)
@@ -255,8 +259,8 @@ class CallCounter:
         call = counted.call
         trace.of_span[call.span_id] = counted
         trace.index(counted)
-        if call.scope in DETACHED_SCOPES and not call.parent_id:
-            self._roots.append(counted)
+        if not call.parent_id and not call.aggregate:
+            self._add_root(counted)
         if call.response_id is not None:
             self._index(call.response_id, counted)
 
@@ -381,16 +385,37 @@ class CallCounter:
         return second, "sibling"
 
     def _detached(self, call: LLMCall) -> tuple[Counted, str] | None:
-        """The same call in another trace, where an emitter is known to start a trace of its own."""
-        if call.scope in DETACHED_SCOPES and not call.parent_id:
-            traces = islice(reversed(self._traces.values()), CANDIDATES_MAX)
-            candidates: Iterable[Counted] = (counted for trace in traces for counted in trace.newest())
-        else:
-            candidates = reversed(self._roots)
-        for counted in candidates:
-            if call.scope not in counted.scopes and self._is_sibling(call, counted):
+        """The same call in another trace, where an emitter is known to leave its spans unlinked.
+
+        Without a link the times must nest, not only overlap.
+        """
+        for counted in self._elsewhere(call):
+            if counted.call.end_ns < call.start_ns - ROOTS_SPAN_NS:
+                return None
+            if (
+                call.scope not in counted.scopes
+                and nested(call, counted.call)
+                and self._is_sibling(call, counted)
+            ):
                 return counted, "detached_trace"
         return None
+
+    def _elsewhere(self, call: LLMCall) -> Iterable[Counted]:
+        """Recent calls of other traces that may be this one, the newest first."""
+        if call.parent_id:
+            return reversed(self._detached_roots)
+        if call.scope in DETACHED_SCOPES:
+            traces = islice(reversed(self._traces.values()), CANDIDATES_MAX)
+            return (counted for trace in traces for counted in trace.newest())
+        return reversed(self._roots if call.scope in UNLINKED_SCOPES else self._unlinked_roots)
+
+    def _add_root(self, counted: Counted) -> None:
+        """Remembers a call whose span is the root of its trace."""
+        self._roots.append(counted)
+        if counted.call.scope in UNLINKED_SCOPES or counted.call.scope in DETACHED_SCOPES:
+            self._unlinked_roots.append(counted)
+        if counted.call.scope in DETACHED_SCOPES:
+            self._detached_roots.append(counted)
 
     def _is_sibling(self, call: LLMCall, counted: Counted) -> bool:
         other = counted.call
@@ -405,7 +430,9 @@ class CallCounter:
 
     @staticmethod
     def _shows_same_tokens(call: LLMCall, other: LLMCall) -> bool:
-        if not usage_agrees(call, other) or (call.operation == "embeddings") != (other.operation == "embeddings"):
+        if not usage_agrees(call, other) or (call.operation == "embeddings") != (
+            other.operation == "embeddings"
+        ):
             return False
         if separate_attempts(call, other) or ids_contradict(call.response_id, other.response_id):
             return False
@@ -437,14 +464,19 @@ class CallCounter:
         """Another framework's counted span of the same run of an agent."""
         for counted in trace.newest():
             other = counted.call
-            if other.aggregate and counted.stands and call.scope not in counted.scopes and nested(call, other):
+            if (
+                other.aggregate
+                and counted.stands
+                and call.scope not in counted.scopes
+                and nested(call, other)
+            ):
                 if sums_agree(call, [other]):
                     return counted
         return None
 
     @staticmethod
     def _repeats(call: LLMCall, inside: list[Counted]) -> bool:
-        """Whether an agent whose link to its calls is missing repeats them: one, all, or all of one parent."""
+        """Whether an agent without a link to its calls repeats them: one, all, or all of one parent."""
         calls = [counted.call for counted in inside if tells_usage(counted.call)]
         if not calls:
             return False
@@ -489,7 +521,7 @@ class CallCounter:
             self._forget_trace(trace_id)
 
     def _forget(self, current: _Trace) -> None:
-        """At the bound: forgets the longest unused traces; a trace that alone passes it loses its older half."""
+        """At the bound: forgets the longest unused traces; one that alone passes it loses its older half."""
         while self._size > self._max_entries:
             trace_id = next(iter(self._traces))
             if self._traces[trace_id] is current:

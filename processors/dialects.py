@@ -56,7 +56,8 @@ class Field:
 FIELD_COUNT: Final = 34
 
 SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
-    Field.PROVIDER: ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
+    Field.PROVIDER: ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system",
+                     "ai.model.provider"),
     Field.PROVIDER_MODEL: ("litellm.provider.model",),
     Field.REQUEST_MODEL: (
         "gen_ai.request.model", "llm.request.model_name", "llm.request.model", "ai.model.id",
@@ -81,7 +82,8 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.aggregated_usage.output_tokens",
     ),
     Field.TOTAL: (
-        "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens",
+        "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total",
+        "ai.usage.totalTokens",
     ),
     Field.CACHE_READ: (
         "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
@@ -262,18 +264,22 @@ class ScopeRule:
     @property
     def plain(self) -> bool:
         """Whether whole counts of such a scope need no second thought."""
-        return self.input_includes_cache is True and self.known and not (
-            self.cache_read != "yes"
-            or self.cache_write != "yes"
-            or self.cache_write_openai is not None
-            or self.sets_ok
-            or self.sets_finish
-            or self.guesses_streams
-            or self.plus_one_versions
-            or self.double_reasoning
-            or self.doubts_zero_write
-            or self.id_hides_cache
-            or self.output_from_total
+        return (
+            self.input_includes_cache is True
+            and self.known
+            and not (
+                self.cache_read != "yes"
+                or self.cache_write != "yes"
+                or self.cache_write_openai is not None
+                or self.sets_ok
+                or self.sets_finish
+                or self.guesses_streams
+                or self.plus_one_versions
+                or self.double_reasoning
+                or self.doubts_zero_write
+                or self.id_hides_cache
+                or self.output_from_total
+            )
         )
 
 
@@ -321,7 +327,9 @@ RULES: Final[Mapping[str, ScopeRule]] = {
     "openinference.instrumentation.anthropic": replace(
         _FULL, sets_ok=True, sets_finish=True, provider="anthropic"
     ),
-    "openinference.instrumentation.langchain": replace(_FULL, cache_write_openai="when_present", sets_ok=True),
+    "openinference.instrumentation.langchain": replace(
+        _FULL, cache_write_openai="when_present", sets_ok=True
+    ),
     "openinference.instrumentation.bedrock": replace(_FULL, sets_ok=True),
     "openlit.instrumentation.openai": replace(_FULL, guesses_streams=True, provider="openai"),
     "openlit.instrumentation.anthropic": replace(
@@ -349,7 +357,17 @@ PREFIX_RULES: Final[Mapping[str, ScopeRule]] = {
 """Families whose every measured member includes cached tokens in its input."""
 
 DETACHED_SCOPES: Final = frozenset({"litellm"})
-"""Scopes whose streams start a trace of their own, so that the trace links them to nothing."""
+"""Scopes whose streams start a trace of their own, whatever span is active."""
+
+UNLINKED_SCOPES: Final = frozenset(
+    {
+        "com.anthropic.sdk.python", "openinference.instrumentation.anthropic",
+        "openinference.instrumentation.langchain", "opentelemetry.instrumentation.anthropic",
+        "opentelemetry.instrumentation.langchain",
+    }
+)  # fmt: skip
+"""Scopes that stand beside another span of the same call instead of above or below it: without a span of the
+application around both, they are roots of two traces."""
 
 LITELLM_RULE: Final = RULES["litellm"]
 LITELLM_MARKS: Final = ("litellm.call_id", "metadata.usage_object")
@@ -367,6 +385,7 @@ OPERATION_NAMES: Final[Mapping[str, str]] = {
     "RERANKER": "rerank",
 }  # fmt: skip
 """Operations under one name; what is not here keeps its own."""
+
 
 def rule_for(scope: str, rules: Mapping[str, ScopeRule]) -> ScopeRule | None:
     """The rule of a scope: its own, its family's, or None."""

@@ -59,7 +59,7 @@ def same_model(one: LLMCall, other: LLMCall) -> bool:
 
 @lru_cache(maxsize=2048)
 def model_family(name: str) -> str:
-    """A model name without vendor, path, region and date: `us.anthropic.claude-x-20250929-v1:0` → `claude-x`."""
+    """A model name without vendor, path, region, date: `us.anthropic.claude-x-20250929-v1:0` → `claude-x`."""
     base = name.rsplit("/", 1)[-1].lower()
     for vendor in ("anthropic.", "amazon.", "meta.", "mistral.", "cohere."):
         if vendor in base:
@@ -188,6 +188,8 @@ def renamed_as(known: LLMCall, inner: LLMCall) -> LLMCall:
     return known._replace(
         trace_id=inner.trace_id,
         span_id=inner.span_id,
+        start_ns=min(known.start_ns, inner.start_ns),
+        end_ns=inner.end_ns,
         provider=inner.provider or known.provider,
         model=inner.model or known.model,
         request_model=inner.request_model or known.request_model,
@@ -241,6 +243,4 @@ def _filled(usage: Usage, other: Usage) -> Usage:
         name: getattr(usage, name) if getattr(usage, name) is not None else getattr(other, name)
         for name in ("reasoning", "audio_input", "audio_output", "audio_cache_read", "image_input")
     }
-    return usage._replace(
-        cache_write_5m=split.cache_write_5m, cache_write_1h=split.cache_write_1h, **parts
-    )
+    return usage._replace(cache_write_5m=split.cache_write_5m, cache_write_1h=split.cache_write_1h, **parts)

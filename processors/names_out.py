@@ -177,7 +177,10 @@ CALLS_UNPRICED: Final = Metric(
     "spanbudget.calls.unpriced", "{call}", "Calls without a price, by model", Kind.COUNTER, reason=MODEL
 )
 COST_CLAIMS: Final = Metric(
-    "spanbudget.cost.claims", "{call}", "Costs that an emitter claimed and that ours contradicts", Kind.COUNTER
+    "spanbudget.cost.claims",
+    "{call}",
+    "Costs that an emitter claimed and that ours contradicts",
+    Kind.COUNTER,
 )
 LEDGER_ERRORS: Final = Metric(
     "spanbudget.ledger.errors", "{error}", "Failed uses of the ledger", Kind.COUNTER

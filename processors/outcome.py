@@ -6,19 +6,26 @@ from typing import Final
 from spanbudget.processors.spans import STATUS_ERROR, SpanRecord
 
 _CUT_OFF: Final = re.compile(
-    r"time.?d?.?out|deadline|cancel|generatorexit|keyboardinterrupt|abandoned|abort|disconnect|_OTHER", re.I
+    r"time.?d?.?out|deadline|cancel|generatorexit|keyboardinterrupt|abandoned|abort|disconnect|_OTHER",
+    re.IGNORECASE,
 )
-_NO_ANSWER: Final = re.compile(r"connection|connect|protocol|readerror|network|socket|eof", re.I)
+_NO_ANSWER: Final = re.compile(r"connection|connect|protocol|readerror|network|socket|eof", re.IGNORECASE)
 _REFUSED: Final = re.compile(
     r"rate.?limit|server.?error|overloaded|bad.?request|invalid|authenticat|permission|not.?found|denied|"
     r"unprocessable|conflict|unavailable|quota|exhausted|throttl|validation|api_?status|apicallerror|"
     r"\b[45]\d\d\b",
-    re.I,
+    re.IGNORECASE,
 )
 
 
 def reason_without_usage(
-    span: SpanRecord, *, error_type: object, http_status: object, stream: bool, first_chunk: bool, answered: bool
+    span: SpanRecord,
+    *,
+    error_type: object,
+    http_status: object,
+    stream: bool,
+    first_chunk: bool,
+    answered: bool,
 ) -> str:
     """Names what a call without any usage is.
 
@@ -44,10 +51,10 @@ def reason_without_usage(
     words = " ".join([str(error_type or ""), *(part for pair in span.exceptions for part in pair)])
     if not words.strip() or error_type == "_OTHER":
         words += f" {span.description or ''}"
-    if _REFUSED.search(words) and not re.search(r"time.?d?.?out", words, re.I):
+    if _REFUSED.search(words) and not re.search(r"time.?d?.?out", words, re.IGNORECASE):
         return "not_billed"
     if _CUT_OFF.search(words):
-        return "timeout" if re.search(r"time.?d?.?out|deadline", words, re.I) else "aborted_stream"
+        return "timeout" if re.search(r"time.?d?.?out|deadline", words, re.IGNORECASE) else "aborted_stream"
     if _NO_ANSWER.search(words):
         return "connection_error"
     return "aborted_stream" if first_chunk else "not_billed"

@@ -1,5 +1,6 @@
 """From a span to an LLM call: one pass over the attributes, then the rules of the span's scope."""
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -200,9 +201,10 @@ class SpanReader:
             PlainCall if sure else LLMCall,
             (
                 span.trace_id, span.span_id, span.parent_id, span.scope, name.provider, name.model,
-                shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence, reasons,
-                start if 0 < start <= end else end, end, span.status == STATUS_ERROR or "not_billed" in reasons,
-                response_id if type(response_id) is str else None,
+                shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence,
+                reasons, start if 0 < start <= end else end, end,
+                span.status == STATUS_ERROR or "not_billed" in reasons,
+                _answer_id(response_id) if type(response_id) is str else None,
                 self._attribution.labels(found[FIELD_COUNT:], span.resource, metadata),
                 reported, claimed, searches,
             ),
@@ -225,7 +227,11 @@ class SpanReader:
                 first_chunk=found[Field.FIRST_CHUNK] is not None,
                 answered=finish,
             )
-            return (ZERO_USAGE, "exact", (reason,)) if reason == "not_billed" else (NO_USAGE, "unknown", (reason,))
+            return (
+                (ZERO_USAGE, "exact", (reason,))
+                if reason == "not_billed"
+                else (NO_USAGE, "unknown", (reason,))
+            )
         reading = Reading(
             found=found,
             rule=rule,
@@ -386,6 +392,20 @@ def _web_searches(metadata: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _answer_id(response_id: str) -> str:
+    """The provider's own id: LiteLLM packs that of the Responses API into one of its own, base64."""
+    if not response_id.startswith(_PACKED_ID):
+        return response_id
+    try:
+        packed = base64.b64decode(response_id.removeprefix("resp_"), validate=True).decode("ascii")
+    except ValueError:
+        return response_id
+    return packed.rpartition("response_id:")[2] or response_id
+
+
+_PACKED_ID: Final = "resp_" + base64.b64encode(b"litellm:").decode("ascii")[:10]
 
 
 def _truth(value: object) -> bool:

@@ -11,17 +11,31 @@ from spanbudget.processors.spans import STATUS_OK
 _COUNTS: Final = tuple(range(Field.INPUT, Field.IMAGE_INPUT + 1))
 OPENAI_CACHE_MIN: Final = 1_024
 """Shortest prompt that OpenAI caches, tokens."""
-_WITHOUT_CACHE_WRITES: Final = ("gpt-3", "gpt-4", "chatgpt-4", "o1", "o3", "o4", "text-", "ft:gpt-3", "ft:gpt-4")
+_WITHOUT_CACHE_WRITES: Final = (
+    "gpt-3",
+    "gpt-4",
+    "chatgpt-4",
+    "o1",
+    "o3",
+    "o4",
+    "text-",
+    "ft:gpt-3",
+    "ft:gpt-4",
+)
 """OpenAI models from before cache writes were counted."""
 
 
 def plain_usage(found: list[object]) -> Usage | None:
-    """The buckets of a span whose scope needs no second thought (`ScopeRule.plain`), None where this one does.
+    """The buckets of a span whose scope needs no second thought (`ScopeRule.plain`); None where it does.
 
     This is `usage_of` for the common case: whole, believable counts with the cached tokens inside the input.
     """
     prompt, output = found[Field.INPUT], found[Field.OUTPUT]
-    read, write, reasoning = found[Field.CACHE_READ] or 0, found[Field.CACHE_WRITE] or 0, found[Field.REASONING]
+    read, write, reasoning = (
+        found[Field.CACHE_READ] or 0,
+        found[Field.CACHE_WRITE] or 0,
+        found[Field.REASONING],
+    )
     if not (type(prompt) is int and type(output) is int and type(read) is int and type(write) is int):
         return None
     if read < 0 or write < 0 or not 0 < output <= TOKENS_MAX or not read + write <= prompt <= TOKENS_MAX:

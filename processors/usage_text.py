@@ -53,8 +53,10 @@ def counts_of(usage: Mapping[str, object]) -> tuple[Counts, bool | None]:
         return _gemini(usage), True
     if "input" in usage or "output" in usage:
         return _langfuse(usage)
-    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage or (
-        "input_tokens" in usage and "cache_creation" in usage
+    if (
+        "cache_read_input_tokens" in usage
+        or "cache_creation_input_tokens" in usage
+        or ("input_tokens" in usage and "cache_creation" in usage)
     ):
         return _anthropic(usage), False
     return _pick(usage, _PLAIN), None

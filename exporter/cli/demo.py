@@ -1,11 +1,13 @@
 """`spanbudget demo`: two real applications spend at a fake provider while their budgets are shown."""
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
@@ -42,6 +44,8 @@ def demo(seconds: float, seed: int, db: Path | None, *, keep: bool) -> None:
     provider would have billed. Exit code 1 means that something differs.
     """
     _refuse_unready(db)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     folder = Path(tempfile.mkdtemp(prefix="spanbudget-demo-"))
     try:
         started = time.monotonic()
@@ -61,6 +65,11 @@ def demo(seconds: float, seed: int, db: Path | None, *, keep: bool) -> None:
         click.echo(f"Ledger: {db}", err=True)
     if not outcome.ok:
         raise SystemExit(1)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Ends as Ctrl-C does, so that the applications end too; the exit code is what shells expect."""
+    raise SystemExit(128 + number)
 
 
 def _refuse_unready(db: Path | None) -> None:

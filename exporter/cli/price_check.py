@@ -74,13 +74,13 @@ def check_models(config: Config, path: Path, *, since_ns: int, now_ns: int) -> P
 
 
 def snippet(unpriced: Sequence[ModelUse]) -> str:
-    """Lines for the configuration, with `TODO` where a rate belongs: a forgotten one is refused, not free."""
+    """Lines for the configuration; a rate that is left at `FILL_IN` is refused, and so never free."""
     known = [use for use in unpriced if use.model is not None]
     if not known:
         return ""
     names = ((_yaml(use.provider or "*"), _yaml(use.model or "")) for use in known)
     lines = [
-        f"  - {{provider: {provider}, model: {model}, input: TODO, output: TODO}}"
+        f"  - {{provider: {provider}, model: {model}, input: FILL_IN, output: FILL_IN}}"
         for provider, model in names
     ]
     return "\n".join(["prices:  # USD per 1M tokens", *lines])
@@ -113,6 +113,7 @@ def print_check(console: "Console", found: PricesFound, days: int) -> None:
             console.print(f"\n{after}" if after else "", highlight=False, markup=False, soft_wrap=True)
     total = len(found.unpriced) + len(found.stale) + found.priced
     verdict = f"{len(found.unpriced) or 'None'} of {total} models of the last {days} days without a price"
+    verdict = verdict if total else f"No calls in the last {days} days"
     console.print(Text(verdict, "red" if found.unpriced else "green"))
 
 
@@ -138,7 +139,7 @@ def _deprecated(table: GenaiPriceTable, use: ModelUse) -> tuple[str, ...]:
 def _table(rows: Sequence[tuple[ModelUse, str]]) -> "Table":
     from rich.table import Table  # noqa: PLC0415 - JSON does not need it
 
-    table = Table(header_style="bold", box=None)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("Provider", "Model", "Calls", "Tokens"):
         table.add_column(name, justify="right" if name in ("Calls", "Tokens") else "left", no_wrap=True)
     table.add_column("Last seen (UTC)", no_wrap=True)

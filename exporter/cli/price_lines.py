@@ -96,11 +96,17 @@ def table_lines(listing: PriceListing, on: date | None = None) -> list[PriceLine
     return [_table_line(listing, row, time) for group in groups.values() for row, time in _with_times(group)]
 
 
+def price_title(lines: Sequence[PriceLine]) -> str:
+    """What the prices have in common; `price_table` leaves it out."""
+    common = " ".join(_common(lines).values())
+    return f"{common}: USD per 1M tokens" if common else "USD per 1M tokens"
+
+
 def price_table(lines: Sequence[PriceLine]) -> "Table":
     """A table with the columns that are needed."""
     from rich.table import Table  # noqa: PLC0415 - 30 ms that JSON does not need
 
-    table = Table(title="USD per 1M tokens", title_justify="left", header_style="bold", box=None)
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     marked = any(line.source == "configuration" for line in lines)
     buckets = [bucket for bucket in BUCKETS if any(bucket in line.usd_per_mtok for line in lines)]
     texts: dict[str, list[str]] = {
@@ -117,11 +123,17 @@ def price_table(lines: Sequence[PriceLine]) -> "Table":
     amounts["Per search"] = [_usd(line.web_search_usd) for line in lines]
     amounts["Discount"] = [f"{line.discount_percent}%" if line.discount_percent else "" for line in lines]
     notes = {"Not exact": [", ".join(line.notes) for line in lines]}
-    columns = {name: column for name, column in (texts | amounts | notes).items() if any(column)}
+    common = _common(lines)
+    columns = {
+        name: column
+        for name, column in (texts | amounts | notes).items()
+        if any(column) and name not in common
+    }
     for name in columns:
         right = name in amounts or name == "Prompt"
         style = "bold magenta" if not name else None
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "Not exact", style=style)
+        heading = name.replace(" ", "\n") if name in amounts else name
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True, style=style)
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table
@@ -144,6 +156,12 @@ def line_json(line: PriceLine) -> dict[str, Any]:
         "price_id": line.price_id,
         "notes": list(line.notes),
     }
+
+
+def _common(lines: Sequence[PriceLine]) -> dict[str, str]:
+    """Provider and model, where all prices are of one."""
+    found = {"Provider": {line.provider for line in lines}, "Model": {line.model for line in lines}}
+    return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
 
 
 def _override_line(override: PriceOverride) -> PriceLine:

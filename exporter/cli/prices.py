@@ -1,7 +1,6 @@
 """`spanbudget prices`: what a model costs, and which models of a ledger have no price."""
 
 import json
-import sys
 import time
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from spanbudget.exporter.cli.price_lines import PriceLine, line_json, override_lines, price_table, table_lines
+from spanbudget.exporter.cli.price_lines import (
+    PriceLine,
+    line_json,
+    override_lines,
+    price_table,
+    price_title,
+    table_lines,
+)
 from spanbudget.exporter.config import Config, load_config
 from spanbudget.exporter.price_table import GenaiPriceTable, PriceListing
 from spanbudget.processors.errors import LedgerError
@@ -22,7 +28,8 @@ if TYPE_CHECKING:
 
 NEAR_MAX: Final = 8
 """Names that are suggested for an unknown one."""
-_PLAIN_COLUMNS: Final = 200  # of a pipe or a file, so that no price is cut
+_COLUMNS: Final = 1_000
+"""Wider than any table: a line that is longer than the terminal is wrapped by it, and no price is cut."""
 
 
 @click.command()
@@ -83,7 +90,9 @@ def _show(model: str, provider: str | None, at: datetime | None, config: Config,
     if form == "json":
         click.echo(json.dumps([line_json(line) for line in lines], indent=2))
         return
-    _console().print(price_table(lines))
+    console = _console()
+    console.print(price_title(lines), style="bold", highlight=False)
+    console.print(price_table(lines))
     _tell_notes(listings, lines)
 
 
@@ -165,4 +174,4 @@ def _check(config: Config, path: Path, days: int, form: str) -> None:
 def _console() -> "Console":
     from rich.console import Console  # noqa: PLC0415 - 40 ms that JSON does not need
 
-    return Console(width=None if sys.stdout.isatty() else _PLAIN_COLUMNS)
+    return Console(width=_COLUMNS)

@@ -30,13 +30,19 @@ from spanbudget.processors.spans import SpanRecord
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--db", type=click.Path(path_type=Path), help="Ledger to append to; a temporary one without it.")
+@click.option(
+    "--db", type=click.Path(path_type=Path), help="Ledger to append to; a temporary one without it."
+)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Budgets, prices and rules.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", help="Form of the summary."
 )
-@click.option("--calls", "show", flag_value="calls", help="Print one JSON line for each counted call instead.")
-@click.option("--explain", "show", flag_value="explain", help="Print why each span was counted or not instead.")
+@click.option(
+    "--calls", "show", flag_value="calls", help="Print one JSON line for each counted call instead."
+)
+@click.option(
+    "--explain", "show", flag_value="explain", help="Print why each span was counted or not instead."
+)
 def replay(
     files: tuple[Path, ...], db: Path | None, config_path: Path | None, form: str, show: str | None
 ) -> None:
@@ -54,7 +60,9 @@ def replay(
         run = Replay(ledger, config, retention=db is not None)
         stack.callback(run.close)
         track = stack.enter_context(_progress(files))
-        run.run(_spans(opened, track, problems), time.time_ns(), _explainer(form) if show == "explain" else None)
+        run.run(
+            _spans(opened, track, problems), time.time_ns(), _explainer(form) if show == "explain" else None
+        )
         track.stop()
         if show == "calls":
             for entry in run.calls():

@@ -7,6 +7,7 @@ series, as a backend would; it keeps no span and no text of one.
 import gzip
 import math
 import threading
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -71,22 +72,33 @@ class Receiver:
         """Stops serving; what was received can still be asked for."""
         self._server.shutdown()
         self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Gives the port back; for a receiver that was never entered."""
         self._server.server_close()
 
-    def take(self, path: str, body: bytes) -> int:
+    def take(self, path: str, body: bytes, encoding: str | None = None) -> int:
         """Takes one request in.
+
+        Args:
+            path: What was posted to.
+            body: What was posted.
+            encoding: `gzip` where the body is compressed.
 
         Returns:
             The HTTP status to answer with.
         """
         try:
+            if encoding == "gzip":
+                body = gzip.decompress(body)
             if path == "/v1/metrics":
                 self._take_metrics(ExportMetricsServiceRequest.FromString(body))
             elif path == "/v1/traces":
                 self._take_traces(ExportTraceServiceRequest.FromString(body))
             else:
                 return 404
-        except DecodeError:
+        except (DecodeError, OSError, EOFError, zlib.error):
             return 400
         return 200
 
@@ -159,9 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(413)
             return
         body = self.rfile.read(length)
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        self._answer(self._receiver.take(self.path, body))
+        self._answer(self._receiver.take(self.path, body, self.headers.get("content-encoding")))
 
     def _answer(self, status: int) -> None:
         self.send_response(status)

@@ -1,7 +1,7 @@
 """What a person sees of the budgets: a table that is drawn again and again, or plain lines."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich.bar import Bar
 from rich.table import Table
@@ -25,9 +25,18 @@ _LEFT: Final = ("Budget", "Child", "", "Status")
 
 def budget_table(states: Sequence[BudgetState], title: str | None = None) -> Table:
     """A table of budgets, in the order given, each with the fullest of its limits."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
     for name in _TITLES:
-        table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if name in _LEFT else "right"
+        # Only the bar, whose title is empty, gives way where a terminal is narrow.
+        table.add_column(name, justify=justify, no_wrap=bool(name), max_width=None if name else _BAR_COLUMNS)
     last = None
     for state in states:
         spent, limit = _fullest(state)
@@ -38,7 +47,7 @@ def budget_table(states: Sequence[BudgetState], title: str | None = None) -> Tab
             spent,
             limit,
             Text(f"{state.utilization:.0%}", style),
-            Bar(1, 0, min(1.0, state.utilization), width=_BAR_COLUMNS, color=style.split()[-1]),
+            Bar(1, 0, min(1.0, state.utilization), color=style.split()[-1]),
             Text(state.status, style),
             f"{state.spent.requests:,}",
             f"{state.spent.unpriced:,}" if state.spent.unpriced else "",
@@ -69,10 +78,11 @@ def _fullest(state: BudgetState) -> tuple[str, str]:
     measures = (
         (spent.cost, state.limit_cost, ""),
         (spent.tokens, state.limit_tokens, "tokens"),
-        (spent.requests, state.limit_requests, "requests"),
+        (spent.requests, state.limit_requests, "calls"),
     )
     limited = [(used / limit, used, limit, unit) for used, limit, unit in measures if limit is not None]
     _, used, limit, unit = max(limited)
     if not unit:
         return f"${pico_to_usd(used):,.4f}", display_usd(limit)
-    return f"{used:,}", f"{limit:,} {unit}"
+    millions, rest = divmod(limit, 1_000_000)
+    return f"{used:,}", f"{limit:,} {unit}" if rest else f"{millions:,}M {unit}"

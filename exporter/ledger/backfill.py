@@ -56,7 +56,9 @@ def count_existing(ledger: SqliteLedger, budgets: Sequence[Budget], now_ns: int)
             if not page:
                 break
             seen = page[-1][0]
-            ledger.add_spend(connection, change_rows([_windowed(entry_of(row[1:]), book, since) for row in page]))
+            ledger.add_spend(
+                connection, change_rows([_windowed(entry_of(row[1:]), book, since) for row in page])
+            )
         for budget in changed:
             connection.execute(statements.SET_META, (_META_PREFIX + budget.name, definition(budget)))
     names = [budget.name for budget in changed]

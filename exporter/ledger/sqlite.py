@@ -87,7 +87,9 @@ class SqliteLedger:
             LedgerError: The ledger cannot be read.
         """
         with self.reading() as connection:
-            rows = connection.execute(statements.SPEND_BY_CHILD, (budget, period, first_ns, last_ns)).fetchall()
+            rows = connection.execute(
+                statements.SPEND_BY_CHILD, (budget, period, first_ns, last_ns)
+            ).fetchall()
         spends: dict[str, Spend] = {}
         for key, spend in map(total_of, rows):
             spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
@@ -196,7 +198,9 @@ class SqliteLedger:
         with self.reading() as connection:
             connection.execute(statements.FORGET_SHAPES)
 
-    def add_spend(self, connection: sqlite3.Connection, rows: list[tuple[Value, ...]]) -> dict[SpendKey, Spend]:
+    def add_spend(
+        self, connection: sqlite3.Connection, rows: list[tuple[Value, ...]]
+    ) -> dict[SpendKey, Spend]:
         """Adds rows of `change_rows` to the totals, inside a transaction of `writing`."""
         totals: dict[SpendKey, Spend] = {}
         for start, size in sizes(len(rows), SPEND_SIZES):

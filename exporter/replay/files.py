@@ -22,6 +22,7 @@ class SpanFile:
 
     Args:
         path: The file.
+
     Attributes:
         problems: Lines that could not be read, each `file:line: why`.
         position: Bytes of the file that have been read so far.

@@ -231,9 +231,7 @@ def _model_table(summary: Summary) -> Table:
     for line in models:
         counts = (f"{getattr(line, name):,}" for name in columns)
         unpriced = f"{line.unpriced:,}" if line.unpriced else ""
-        table.add_row(
-            line.provider or "?", line.model or "?", *counts, display_usd(line.cost), unpriced
-        )
+        table.add_row(line.provider or "?", line.model or "?", *counts, display_usd(line.cost), unpriced)
     return table
 
 

@@ -37,7 +37,9 @@ class Replay:
 
     def __init__(self, ledger: SqliteLedger, config: Config, *, retention: bool) -> None:
         self._ledger = ledger
-        self._parts = make_parts(config, PriceBook(GenaiPriceTable(), config.prices), live=False, retention=retention)
+        self._parts = make_parts(
+            config, PriceBook(GenaiPriceTable(), config.prices), live=False, retention=retention
+        )
         self._touched = TouchedCalls(ledger)
         self.spans = 0
         self.newest_ns = 0

@@ -99,9 +99,8 @@ def swallowing(tree: ast.Module) -> Iterator[int]:
             broad = any(kind is None or ast.unparse(kind) in BROAD for kind in kinds)
             if broad and all(isinstance(step, ast.Pass | ast.Continue) for step in node.body):
                 yield node.lineno
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
-            if BROAD & {ast.unparse(kind) for kind in node.args}:
-                yield node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"suppress", "contextlib.suppress"}:
+            yield from (node.lineno for kind in node.args if ast.unparse(kind) in BROAD)
 
 
 def lines_that_match(root: Path, files: list[Path], pattern: re.Pattern[str]) -> list[str]:

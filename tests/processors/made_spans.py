@@ -75,7 +75,7 @@ def genai(
     response_id: str | None = None,
     **more: object,
 ) -> dict[str, object]:
-    """Attributes of a call in OpenTelemetry's current names; `read`, `write` and `reasoning` by short names."""
+    """Attributes of a call in OpenTelemetry's current names; `read`, `write`, `reasoning` by short names."""
     short = {
         "read": "gen_ai.usage.cache_read.input_tokens",
         "write": "gen_ai.usage.cache_write.input_tokens",
@@ -95,8 +95,8 @@ def genai(
 
 
 def openinference(
-    input_tokens: int | None = 900, output_tokens: int | None = 60, *, kind: str = "LLM", model: str = "gpt-5",
-    provider: str | None = "openai", **more: object,
+    input_tokens: int | None = 900, output_tokens: int | None = 60, *, kind: str = "LLM",
+    model: str = "gpt-5", provider: str | None = "openai", **more: object,
 ) -> dict[str, object]:  # fmt: skip
     """Attributes of a call in OpenInference's names."""
     short = {
@@ -206,7 +206,9 @@ class Books:
 
     def check_sums(self) -> None:
         """The running total of the budget is the sum over the standing calls, whatever was restated."""
-        totals = list(self.ledger.spend({key for entry in self.ledger.entries() for key in entry.windows}).values())
+        totals = list(
+            self.ledger.spend({key for entry in self.ledger.entries() for key in entry.windows}).values()
+        )
         standing = self.standing()
         assert sum(total.requests for total in totals) == len(standing)
         assert sum(total.tokens for total in totals) == sum(one.priced.call.usage.total for one in standing)

@@ -64,7 +64,7 @@ class StartKeys(SpanProcessor):
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
         row = {"scope": scope, "name": span.name.split()[0], "keys": sorted(span.attributes or {})}
         with self._path.open("a") as lines:

@@ -50,23 +50,25 @@ def row(usd: str, *, hour: int = 0, day: int = 0, **changes: Any) -> PriceRow:
 
 
 def lines(*rows: PriceRow, on: date | None = None) -> list[PriceLine]:
-    return table_lines(PriceListing("acme", "model", (), False, None, (), rows), on)  # noqa: FBT003
+    return table_lines(PriceListing("acme", "model", (), False, None, (), rows), on)
 
 
 def test_tiers_lengths_and_dates_of_a_model_are_shown() -> None:
     done = prices("claude-sonnet-4-5", "--provider", "anthropic")
     assert done.exit_code == 0
     assert done.stderr == ""
-    header = done.stdout.splitlines()[1]
-    for title in ("Tier", "From", "Prompt", "Input", "Cache read", "Write 5m", "Write 1h", "Output"):
+    header = "\n".join(done.stdout.splitlines()[1:3])
+    for title in ("Tier", "From", "Prompt", "Input", "Cache", "read", "Write", "5m", "1h", "Output"):
         assert title in header
     assert "> 200,000" in done.stdout
     assert "batch" in done.stdout
 
 
 def test_a_pipe_gets_whole_lines() -> None:
-    """Nothing is cut or wrapped where there is no terminal: one line for each price."""
-    assert len(prices("claude-sonnet-4-5").stdout.splitlines()) == 2 + len(shown("claude-sonnet-4-5"))
+    """One line for each price below a title and two lines of headings; nothing is cut or wrapped."""
+    text = prices("claude-sonnet-4-5").stdout
+    assert len(text.splitlines()) == 3 + len(shown("claude-sonnet-4-5"))
+    assert "…" not in text
 
 
 def test_without_a_provider_every_seller_is_shown() -> None:
@@ -102,7 +104,8 @@ def test_a_day_chooses_the_price_of_each_tier_that_holds_then() -> None:
 
 
 def test_a_tier_without_a_price_of_its_own_is_not_shown_as_a_price() -> None:
-    assert [line.tier for line in lines(row("1"), row("1", tier="batch", reasons=("tier_unpriced",)))] == [None]
+    unpriced = row("1", tier="batch", reasons=("tier_unpriced",))
+    assert [line.tier for line in lines(row("1"), unpriced)] == [None]
 
 
 def test_daily_hours_are_shown_once_and_others_by_weekday() -> None:
@@ -119,7 +122,8 @@ def test_prices_of_the_configuration_come_first_and_are_marked(tmp_path: Path) -
     config = tmp_path / "budgets.yaml"
     config.write_text(
         "prices:\n"
-        '  - {provider: openai, model: "gpt-4o*", input: 2, output: 8, from: 2026-01-01, discount_percent: 8}\n'
+        '  - {provider: openai, model: "gpt-4o*", input: 2, output: 8,'
+        " from: 2026-01-01, discount_percent: 8}\n"
         "  - {provider: anthropic, model: gpt-4o, input: 9}\n"
         "  - {provider: openai, model: gpt-5, input: 7}\n"
     )
@@ -129,7 +133,7 @@ def test_prices_of_the_configuration_come_first_and_are_marked(tmp_path: Path) -
     assert (first["from"], first["discount_percent"]) == ("2026-01-01", "8")
     assert second["source"] == "table"
     text = prices("gpt-4o", "--provider", "openai", SPANBUDGET_CONFIG=str(config)).stdout
-    assert text.splitlines()[2].split()[0] == "configured"
+    assert text.splitlines()[3].split()[0] == "configured"
 
 
 def test_an_unknown_model_is_told_with_near_names() -> None:
@@ -206,7 +210,7 @@ def test_models_without_a_price_are_told_with_what_to_paste(ledger: Path, tmp_pa
     config = tmp_path / "budgets.yaml"
     config.write_text(found["snippet"])
     assert CliRunner().invoke(main, ["config", "check", str(config)]).exit_code == 2
-    config.write_text(found["snippet"].replace("TODO", "1.5"))
+    config.write_text(found["snippet"].replace("FILL_IN", "1.5"))
     after = prices("--check", "--db", ledger, "--config", config)
     assert after.exit_code == 0
     assert "None of 2 models" in after.stdout
@@ -224,14 +228,23 @@ def test_the_configuration_names_the_ledger(ledger: Path, tmp_path: Path) -> Non
     assert "house-llm" in prices("--check", "--config", config).stdout
 
 
-def test_a_price_in_doubt_is_told_and_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("provider", "model", "reason"),
+    [
+        ("openai", "ft:gpt-4o:acme", "fine_tune_base_price"),
+        ("avian", "deepseek/deepseek-v3.2", "deprecated"),  # its vendor has announced its end
+    ],
+)
+def test_a_price_in_doubt_is_told_and_passes(tmp_path: Path, provider: str, model: str, reason: str) -> None:
     path = tmp_path / "ledger.db"
     own = SqliteLedger(path)
-    own.append([call(1, "gpt-4o-of-our-own")])
+    own.append([call(1, model, provider=provider)])
     own.close()
-    done = prices("--check", "--db", path)
+    done = prices("--check", "--db", path, "--format", "json")
     assert done.exit_code == 0
-    assert "name_prefix_match" in done.stdout
+    (stale,) = json.loads(done.stdout)["stale"]
+    assert (stale["model"], stale["reasons"]) == (model, [reason])
+    assert reason in prices("--check", "--db", path).stdout
 
 
 def test_a_call_that_does_not_tell_its_model_is_unpriced_without_a_snippet(tmp_path: Path) -> None:
