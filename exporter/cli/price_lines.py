@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from spanbudget.exporter.price_table import PriceListing, PriceRow
+from spanbudget.exporter.price_listing import PriceListing, PriceRow
 from spanbudget.processors.overrides import PriceOverride
 from spanbudget.processors.rates import DAY_NS
 

@@ -18,7 +18,8 @@ from spanbudget.exporter.cli.price_lines import (
     table_lines,
 )
 from spanbudget.exporter.config import Config, load_config
-from spanbudget.exporter.price_table import GenaiPriceTable, PriceListing
+from spanbudget.exporter.price_listing import PriceListing
+from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.model_names import normalise_model, normalise_provider
 from spanbudget.processors.names_out import CONFIG_VARIABLE

@@ -20,7 +20,8 @@ from genai_prices.types import Usage as GenaiUsage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbudget.exporter.price_table import FoundModel, GenaiPriceTable
+from spanbudget.exporter.price_compiling import FoundModel
+from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.processors.call import LLMCall, Usage
 from spanbudget.processors.rates import RateCard, charge, completed
 

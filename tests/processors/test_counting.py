@@ -429,10 +429,8 @@ def test_parallel_calls_of_any_length_seen_by_two_scopes_are_as_many_as_there_we
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.floats(0, 20), min_size=1, max_size=4), KINDS, st.randoms(use_true_random=False)
-)
-def test_parallel_calls_of_one_length_are_as_many_as_there_were_in_any_order(starts, kind, rng) -> None:
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=4), KINDS, st.randoms(use_true_random=False))
+def test_parallel_calls_that_mostly_overlap_are_as_many_as_there_were_in_any_order(starts, kind, rng) -> None:
     spans = seen_twice([(start, 20) for start in starts], kind)
     rng.shuffle(spans)
     assert booked(spans).tokens() == [CALL] * len(starts)

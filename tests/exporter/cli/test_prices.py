@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from spanbudget.exporter.cli.main import main
 from spanbudget.exporter.cli.price_lines import PriceLine, table_lines
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
-from spanbudget.exporter.price_table import PriceListing, PriceRow
+from spanbudget.exporter.price_listing import PriceListing, PriceRow
 from spanbudget.processors.call import LLMCall, PricedCall, Usage
 from spanbudget.processors.ledger import Entry, entry_id
 from spanbudget.processors.rates import DAY_NS
