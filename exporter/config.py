@@ -5,15 +5,12 @@ has been started or changed by then. Values from the environment are never shown
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
-from zoneinfo import available_timezones
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -30,129 +27,43 @@ from pydantic import (
 )
 
 from spanbudget.exporter import config_yaml as tree
+from spanbudget.exporter.config_fields import (
+    MATCH_VALUES_MAX,
+    PER_MAX,
+    USD_MAX,
+    AttributeNames,
+    CalendarKind,
+    Count,
+    LabelNames,
+    Line,
+    Rate,
+    attribute_name,
+    calendar,
+    different,
+    duration,
+    first_day,
+    ledger_url,
+    listed,
+    rolling_length,
+    time_zone,
+)
 from spanbudget.processors.budgets import Budget, CallIdentity, Selector, Thresholds, canonical_label
 from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.model_names import normalise_provider
 from spanbudget.processors.money import usd_to_pico
-from spanbudget.processors.overrides import RATE_USD_MAX, PriceOverride
+from spanbudget.processors.overrides import PriceOverride
 from spanbudget.processors.periods import (
-    ROLLING_SECONDS_MAX,
-    ROLLING_SECONDS_MIN,
     Period,
     PeriodKind,
     WeekDay,
-    zone_info,
 )
 
-USD_MAX: Final = Decimal(1_000_000_000)
-"""Highest budget that is believed; above it the amount was probably meant in a smaller unit."""
-LABELS_MAX: Final = 32
-PER_MAX: Final = 4
-"""Labels of a template: the text of a child must fit into a database index."""
-MATCH_VALUES_MAX: Final = 1_000
-
-_SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-CalendarKind: TypeAlias = Literal["hourly", "daily", "weekly", "monthly", "yearly", "total"]
-_CALENDAR: Final = get_args(CalendarKind)
-_LEDGERS: Final = re.compile(r"(sqlite:///|postgresql(\+psycopg)?://).+")
 _RATES: Final = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "audio_input", "audio_output",
     "request", "web_search",
 )  # fmt: skip
 _OWN_FIELDS: Final = ("user", "team", "session", "service", "environment", "feature")
-
-
-def _listed(given: object) -> object:
-    return [given] if isinstance(given, str) else given
-
-
-def _attribute_name(name: str) -> str:
-    if not re.fullmatch(r"[\w.:/@-]{1,128}", name):
-        raise ValueError("must be a name of letters, digits and . _ - : / @, at most 128 characters")
-    return name
-
-
-def _label(name: str) -> str:
-    return canonical_label(_attribute_name(name))
-
-
-def _different(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("must not name the same label twice")
-    return names
-
-
-def _duration(given: object) -> int:
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", given) if isinstance(given, str) else None
-    if found is None:
-        raise ValueError("must be a duration such as 30s, 15m, 24h, 7d or 2w")
-    return int(found[1]) * _SECONDS[found[2]]
-
-
-def _rolling_length(seconds: int) -> int:
-    if not ROLLING_SECONDS_MIN <= seconds <= ROLLING_SECONDS_MAX:
-        raise ValueError("must be 1 minute to 400 days")
-    return seconds
-
-
-def _calendar(kind: object) -> object:
-    if kind not in _CALENDAR:
-        meant = tree.meant(str(kind), _CALENDAR)
-        raise ValueError(f"must be one of {', '.join(_CALENDAR)} or {{rolling: 24h}}{meant}")
-    return kind
-
-
-def _time_zone(name: str) -> str:
-    try:
-        zone_info(name)
-    except ValueError:
-        zones = {zone.lower(): zone for zone in available_timezones()}
-        near = get_close_matches(name[:64].lower(), zones, n=1, cutoff=0.75)
-        hint = f"; did you mean {zones[near[0]]}?" if near else ""
-        raise ValueError(f"must be an IANA time zone{hint}") from None
-    return name
-
-
-def _first_day(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        raise ValueError("must be a date such as 2026-01-31") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    if moment.time() != time():
-        raise ValueError("must be a date, or a time at midnight UTC: prices change with the UTC day")
-    return moment.date()
-
-
-def _line(text: str) -> str:
-    if not text.isprintable() or not text.strip() or len(text) > 200:
-        raise ValueError("must be 1 to 200 printable characters")
-    return text
-
-
-def _ledger_url(url: str) -> str:
-    if not _LEDGERS.fullmatch(url):
-        raise ValueError("must start with sqlite:/// or postgresql://")
-    return url
-
-
-Line: TypeAlias = Annotated[str, AfterValidator(_line)]
-AttributeNames: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_attribute_name)], ...],
-    BeforeValidator(_listed),
-    Field(max_length=LABELS_MAX),
-]
-LabelNames: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_label)], ...],
-    BeforeValidator(_listed),
-    AfterValidator(_different),
-    Field(max_length=LABELS_MAX),
-]
-Rate: TypeAlias = Annotated[Decimal | None, Field(ge=0, le=RATE_USD_MAX, max_digits=30, decimal_places=12)]
-Count: TypeAlias = Annotated[int | None, Field(gt=0, le=10**15)]
 
 
 class _Section(BaseModel):
@@ -178,7 +89,7 @@ class _Section(BaseModel):
 class LedgerConfig(_Section):
     """Where spend is kept. `url` may hold a password, so it is in no message and no repr."""
 
-    url: Annotated[str, AfterValidator(_ledger_url), Field(repr=False)] = "sqlite:///spanbudget.db"
+    url: Annotated[str, AfterValidator(ledger_url), Field(repr=False)] = "sqlite:///spanbudget.db"
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     max_unflushed_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     spool_max_mb: Annotated[int, Field(ge=1, le=1_048_576)] = 256
@@ -217,7 +128,7 @@ class PriceConfig(_Section):
     audio_output: Rate = None
     request: Rate = None
     web_search: Rate = None
-    starts: Annotated[date | None, BeforeValidator(_first_day), Field(alias="from")] = None
+    starts: Annotated[date | None, BeforeValidator(first_day), Field(alias="from")] = None
     discount_percent: Annotated[
         Decimal | None, Field(ge=0, le=100, decimal_places=12, validate_default=True)
     ] = None
@@ -321,7 +232,7 @@ class ThresholdsConfig(_Section):
 class RollingPeriod(_Section):
     """The last so many seconds, at every moment."""
 
-    rolling: Annotated[int, BeforeValidator(_duration), AfterValidator(_rolling_length)]
+    rolling: Annotated[int, BeforeValidator(duration), AfterValidator(rolling_length)]
 
 
 class BudgetConfig(_Section):
@@ -329,20 +240,20 @@ class BudgetConfig(_Section):
 
     name: Line
     match: dict[
-        Annotated[str, AfterValidator(_attribute_name)],
+        Annotated[str, AfterValidator(attribute_name)],
         Annotated[
-            tuple[Line, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MATCH_VALUES_MAX)
+            tuple[Line, ...], BeforeValidator(listed), Field(min_length=1, max_length=MATCH_VALUES_MAX)
         ],
     ] = Field(default_factory=dict)
     max_cost: Annotated[Decimal | None, Field(gt=0, le=USD_MAX, max_digits=30, decimal_places=12)] = None
     max_tokens: Count = None
     max_requests: Annotated[Count, Field(validate_default=True)] = None
     period: Annotated[
-        Annotated[CalendarKind, BeforeValidator(_calendar), Tag("=text")]
+        Annotated[CalendarKind, BeforeValidator(calendar), Tag("=text")]
         | Annotated[RollingPeriod, Tag("=mapping")],
         Discriminator(lambda given: "=mapping" if isinstance(given, (dict, RollingPeriod)) else "=text"),
     ] = "monthly"
-    timezone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"
     week_start: WeekDay = "monday"
     anchor_day: Annotated[int, Field(ge=1, le=31)] = 1
     anchor_month: Annotated[int, Field(ge=1, le=12)] = 1
@@ -354,7 +265,7 @@ class BudgetConfig(_Section):
     @field_validator("match")
     @classmethod
     def _labels_once(cls, match: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        _different(tuple(canonical_label(name) for name in match))
+        different(tuple(canonical_label(name) for name in match))
         return match
 
     @field_validator("max_requests")
@@ -430,14 +341,18 @@ class Config(_Section):
 
     @property
     def extra_labels(self) -> tuple[str, ...]:
-        """Attribute names that become labels of their own: listed ones, baggage keys that no other label reads,
-        and all that budgets or metrics use.
+        """Attribute names that become labels of their own.
 
-        A budget can so never wait for a label that nobody collects.
+        Listed ones, baggage keys that no other label reads, and all that budgets or metrics use: a budget
+        can so never wait for a label that nobody collects.
         """
         used = [label for budget in self.budgets for label, _ in budget.selector.terms]
         used += [label for budget in self.budgets for label in budget.per]
-        read = {key for keys in (*LABEL_SPELLINGS.values(), *self.attribution.configured().values()) for key in keys}
+        read = {
+            key
+            for keys in (*LABEL_SPELLINGS.values(), *self.attribution.configured().values())
+            for key in keys
+        }
         baggage = [key for key in self.attribution.baggage if key not in read]
         names = dict.fromkeys([*self.attribution.labels, *baggage, *used, *self.metrics.labels])
         return tuple(name for name in names if name not in _OWN_FIELDS and name not in CallIdentity._fields)

@@ -148,7 +148,7 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         later: The same call as another span describes it.
 
     Returns:
-        The call to book instead, under the later span's id and end; None where the later span adds nothing
+        The call to book instead, under the later span's ids, scope and end; None where the later span adds nothing
         that changes money, tokens or attribution.
     """
     usage, confidence, reasons = _better_usage(known, later)
@@ -164,6 +164,8 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
     better = known._replace(
         trace_id=later.trace_id,
         span_id=later.span_id,
+        parent_id=later.parent_id,
+        scope=later.scope,
         start_ns=min(known.start_ns, later.start_ns),
         end_ns=later.end_ns,
         provider=known.provider or later.provider,
@@ -188,6 +190,8 @@ def renamed_as(known: LLMCall, inner: LLMCall) -> LLMCall:
     return known._replace(
         trace_id=inner.trace_id,
         span_id=inner.span_id,
+        parent_id=inner.parent_id,
+        scope=inner.scope,
         start_ns=min(known.start_ns, inner.start_ns),
         end_ns=inner.end_ns,
         provider=inner.provider or known.provider,

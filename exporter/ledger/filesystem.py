@@ -80,5 +80,5 @@ def refuse_network_filesystem(path: Path, mounts: str | None = None) -> None:
     if kind in NETWORK_FILESYSTEMS:
         raise LedgerError(
             f"ledger {path}: it is on a network file system ({kind}), where SQLite can lose data;"
-            " name a file on a local disk, or use postgresql:// for a ledger that several machines share"
+            " name a file on a local disk"
         )
