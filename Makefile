@@ -16,7 +16,7 @@ MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls
   --allow-any-generics --no-warn-return-any --no-warn-unused-ignores --no-strict-equality \
   --disable-error-code=arg-type
 
-.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak bench format lock clean
+.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak bench accuracy format lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -78,6 +78,9 @@ soak: $(READY) ## long repetitions (SOAK_ROUNDS=5 makes it short), with new rand
 
 bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each, only to see that they run)
 	$(PY) benchmarks/run.py $(if $(BENCH_QUICK),--quick)
+
+accuracy: $(READY) ## replay every capture against its true calls (CAPTURES=FOLDER for others than our own)
+	$(PY) benchmarks/accuracy.py $(CAPTURES)
 
 format: $(READY) ## format, and mend what ruff can mend safely
 	$(PY) -m ruff format .

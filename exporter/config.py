@@ -366,10 +366,9 @@ def load_config(path: str | Path) -> Config:
     """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(tree.BYTES_MAX + 1)
-        text = content.decode("utf-8-sig")
+            text = file.read(tree.BYTES_MAX + 1).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([f"{path}:{line}:1: not UTF-8 text"]) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(

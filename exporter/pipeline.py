@@ -8,12 +8,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanbudget.exporter.entry_store import EntryStore
-from spanbudget.exporter.ledger.records import Record, call_to_record, record_to_call, record_to_entry
+from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
@@ -111,7 +111,7 @@ class Pipeline:
     # The application's threads.
 
     def observe(self, span: ReadableSpan) -> None:
-        """Takes a finished span over in O(1); when the queue is full, writes what it tells to the spool file."""
+        """Takes a finished span over in O(1); with a full queue, writes what it tells to the spool file."""
         waiting = self._queue
         if len(waiting) >= self._accepts:
             self._put_aside(span)
@@ -138,7 +138,7 @@ class Pipeline:
 
     def _write_aside(self, span: ReadableSpan) -> None:
         what, sampled = self._parts.booker.read(record_of(span))
-        record: Record = {"sampled": sampled}
+        record: dict[str, Any] = {"sampled": sampled}
         if isinstance(what, Link):
             record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
         else:
@@ -165,8 +165,7 @@ class Pipeline:
                 if not self._waiting() and not self._stopping:
                     self._wait(1.0 if self._store.failing else None)
                 self._idle = False
-            if self._stopping:
-                return
+                continue
             if len(self._queue) < BATCH_MAX:
                 time.sleep(self._gather_seconds)
             self._tick_safely()
@@ -184,8 +183,8 @@ class Pipeline:
         """The worker must outlive a fault of ours: it is counted and logged."""
         try:
             self.tick(self._clock_ns())
-        except Exception:
-            self._tell_of_fault("a batch of spans")
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the next batch must be booked
+            self._tell_of_fault("a batch of spans", fault)
 
     def tick(self, now_ns: int) -> int:
         """Books one batch of spans.
@@ -237,22 +236,24 @@ class Pipeline:
         for one in given:
             try:
                 made.append(work(one))
-            except Exception:
-                self._tell_of_fault("a span")
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the batch must go on
+                self._tell_of_fault("a span", fault)
         return made
 
-    def _tell_of_fault(self, what: str) -> None:
+    def _tell_of_fault(self, what: str, fault: Exception) -> None:
         self._lost[names.SPANS_LOST.name, "fault"] += 1
         if self._lost[names.SPANS_LOST.name, "fault"] == 1:
-            _logger.exception("SpanBudget failed on %s; further ones are counted in %s", what, names.SPANS_LOST.name)
+            told = "SpanBudget failed on %s; further ones are counted in %s"
+            _logger.error(told, what, names.SPANS_LOST.name, exc_info=fault)
 
     def _take_spooled(self, now_ns: int) -> int:
         """Brings a part of the spool in; it is deleted there once the ledger, or the spool again, has it."""
         records = self._spool.drain()
-        entries = [record_to_entry(record["entry"]) for record in records if "entry" in record]
+        kept = [record["entry"] for record in records if "entry" in record]
+        entries = self._each(record_to_entry, kept)
         if entries and not self._store.append_spooled(entries):
             return 0
-        observed = [_observed(record) for record in records if "entry" not in record]
+        observed = self._each(_observed, [record for record in records if "entry" not in record])
         self._seen += len(observed)
         if observed:
             self.book(observed, now_ns)
@@ -358,7 +359,7 @@ class ChildSpend(Protocol):
     """Who knows what budgets have spent."""
 
     def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
-        """The spend of every child of a budget, summed over the windows that start in `[first_ns, last_ns]`."""
+        """The spend of every child of a budget, over the windows that start in `[first_ns, last_ns]`."""
         ...
 
 
@@ -378,7 +379,7 @@ def budget_states(budgets: BudgetBook, spends: ChildSpend, now_ns: int) -> list[
     return states
 
 
-def _observed(record: Record) -> Observed:
+def _observed(record: Mapping[str, Any]) -> Observed:
     """A span that the spool kept."""
     link = record.get("link")
     what = Link(*link) if link is not None else record_to_call(record["call"])

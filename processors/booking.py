@@ -214,9 +214,9 @@ class Booker:
 
     def _is_late(self, call: LLMCall, windows: tuple[SpendKey, ...], now_ns: int) -> bool:
         current = {key.budget: key.start_ns for key in windows}
-        for budget in current:
+        for budget, start_ns in current.items():
             window = self._budgets.budget(budget).period.window(now_ns)
-            if window.start_ns != current[budget] and call.end_ns < window.start_ns:
+            if window.start_ns != start_ns and call.end_ns < window.start_ns:
                 return True
         return False
 

@@ -132,7 +132,9 @@ class PlainCall(LLMCall):
 
     __slots__ = ()
 
-    def _replace(self, **changes: object) -> LLMCall:
+    def _replace(  # type: ignore[override]
+        self, **changes: object
+    ) -> LLMCall:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A changed copy, which is an ordinary call: the promises above may not hold for it."""
         return LLMCall(*self)._replace(**changes)  # type: ignore[arg-type]
 

@@ -151,8 +151,8 @@ class MemoryLedger:
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """See `Ledger.append`."""
-        duplicates = set()
-        touched = set()
+        duplicates: set[bytes] = set()
+        touched: set[SpendKey] = set()
         for entry in entries:
             touched.update(entry.windows)
             key = (entry.priced.call.end_ns, entry.id)

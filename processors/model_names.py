@@ -100,6 +100,7 @@ def normalise_model(provider: str | None, raw: str) -> ModelName:
     model = raw.strip()[:NAME_MAX]
     provider, model = _without_path(provider, model)
     provider, model = _without_provider_prefix(provider, model)
+    model = _without_route(model)
     if provider == "openrouter":
         return _without_routing(provider, model)
     if "@" in model:
@@ -133,6 +134,14 @@ def _without_provider_prefix(provider: str | None, model: str) -> tuple[str | No
     if provider in (None, known) or (provider, known) in _FAMILIES:
         return (known if provider is None else provider), rest
     return provider, model
+
+
+_ROUTES: Final = ("converse/", "invoke/", "responses/")
+"""How LiteLLM names the endpoint of a provider inside its model names."""
+
+
+def _without_route(model: str) -> str:
+    return next((model.removeprefix(route) for route in _ROUTES if model.startswith(route)), model)
 
 
 _FAMILIES: Final = frozenset(

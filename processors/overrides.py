@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Final
+from typing import Any, Final
 
 from spanbudget.processors.call import TOKENS_MAX, LLMCall, PlainCall, PricedCall
 from spanbudget.processors.money import plain
@@ -153,7 +153,7 @@ class PriceOverride:
         for name, buckets in _TOKEN_BUCKETS:
             usd = getattr(self, name)
             if usd is not None:
-                named.update(dict.fromkeys(buckets, usd.scaleb(_PER_TOKEN_EXPONENT)))
+                named.update({bucket: usd.scaleb(_PER_TOKEN_EXPONENT) for bucket in buckets})
         if card is None and not named and self.request is None and self.web_search is None:
             return None
         base = card or RateCard("")
@@ -276,6 +276,9 @@ class PriceBook:
         row = self._rows.get((call[4], call[5], call[10])) or self._row(call)
         since_ns, prompt_max, per_input, per_output, per_read, price_id, sure, why = row
         if type(call) is PlainCall and call[15] >= since_ns:
+            fresh: Any
+            read: Any
+            output: Any  # plain: its counts are there
             fresh, read, _, _, _, output, _, _, _, _, _ = call[11]
             if fresh + read <= prompt_max:
                 cost_input, cost_read, cost_output = fresh * per_input, read * per_read, output * per_output

@@ -218,7 +218,9 @@ class SpanReader:
         if any(found[field] is not None for field in TEXT_FIELDS):
             from_text, complete = _add_text(found, span.scope, litellm=rule is LITELLM_RULE)
         stream, finish = _truth(found[Field.STREAM]), found[Field.FINISH] is not None
-        if found[Field.INPUT] is None and found[Field.OUTPUT] is None and found[Field.TOTAL] is None:
+        silent = found[Field.INPUT] is None and found[Field.OUTPUT] is None and found[Field.TOTAL] is None
+        # Some emitters write 0 where a call failed.
+        if silent or (span.status == STATUS_ERROR and not any(found[Field.INPUT : Field.CACHE_WRITE + 1])):
             reason = reason_without_usage(
                 span,
                 error_type=found[Field.ERROR_TYPE],
@@ -251,7 +253,7 @@ class SpanReader:
         usage, confidence, reasons, bad = usage_of(reading)
         for value in bad:
             self.rejected[value] = self.rejected.get(value, 0) + 1
-        return usage, confidence, reasons
+        return usage, confidence, tuple(reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +317,13 @@ def _add_raw_request(found: list[object], attributes: Mapping[str, object]) -> N
         found[Field.OPERATION] = "chat"
 
 
-_RAW_FIELDS: Final[Mapping[str, Field]] = {
+_RAW_FIELDS: Final[Mapping[str, int]] = {
     "usage": Field.USAGE_TEXT, "id": Field.RESPONSE_ID, "model": Field.RESPONSE_MODEL,
     "service_tier": Field.TIER, "stop_reason": Field.FINISH, "usageMetadata": Field.USAGE_TEXT,
 }  # fmt: skip
+
+
+_WHOLE_USAGE: Final = frozenset({"langfuse-sdk", "litellm"})  # whose usage text is all that there was
 
 
 def _add_text(found: list[object], scope: str, *, litellm: bool) -> tuple[bool | None, bool]:
@@ -337,9 +342,9 @@ def _add_text(found: list[object], scope: str, *, litellm: bool) -> tuple[bool |
             found[field] = value
     if usage and found[Field.TIER] is None:
         found[Field.TIER] = usage.get("service_tier")
-    if usage and found[Field.CLAIMED_COST] is None and (scope == "langfuse-sdk" or scope == "litellm"):
+    if usage and found[Field.CLAIMED_COST] is None and scope in _WHOLE_USAGE:
         found[Field.CLAIMED_COST] = usage.get("cost")
-    return inside, bool(counts) and (litellm or scope in ("langfuse-sdk", "litellm"))
+    return inside, bool(counts) and (litellm or scope in _WHOLE_USAGE)
 
 
 def _requested_tier(found: list[object]) -> tuple[str | None, str | None]:

@@ -13,7 +13,8 @@ from spanbudget.exporter.ledger.rows import (
 from spanbudget.processors.call import CostConfidence, LLMCall, PricedCall, Usage, UsageConfidence
 from spanbudget.processors.ledger import Entry, EntryKind, SpendKey
 
-Record: TypeAlias = dict[str, str | int | None]
+Record: TypeAlias = dict[str, Any]
+"""A flat record, or one under a name."""
 
 _SAME: Final = (
     *("parent_id", "scope", "provider", "model", "request_model", "response_model", "operation", "tier"),

@@ -65,7 +65,7 @@ class SpanDecoder:
 
     def _captured(self, span: Mapping[str, Any]) -> SpanRecord:
         scope, status = _mapping(span.get("scope")), _mapping(span.get("status"))
-        events = [(event.get("name"), event.get("attributes")) for event in _objects(span.get("events"))]
+        events = [(str(event.get("name")), event.get("attributes")) for event in _objects(span.get("events"))]
         return SpanRecord(
             int(span["trace_id"], 16),
             int(span["span_id"], 16),

@@ -49,15 +49,64 @@ COUNT_FIELDS = [field for field in range(Field.INPUT, Field.IMAGE_INPUT + 1) if 
 COUNT_KEYS = sorted(key for field in COUNT_FIELDS for key in SPELLINGS[field])
 SCOPES = [*RULES, "openinference.instrumentation.new", "opentelemetry.instrumentation.genai.new", "app", ""]
 WORDS = [
-    *("gpt-5", "gpt-4o", "openai/gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro", "anthropic.claude-3:0", "house"),
-    *("openai", "anthropic", "azure", "aws.bedrock", "gcp.gemini", "openrouter", "provider", "", " ", "\x00", "%,=~"),
-    *("default", "flex", "priority", "batch", "true", "True", "stop", "1", "-1", "٣", "1e3", "nan", "9" * 400),
+    *(
+        "gpt-5",
+        "gpt-4o",
+        "openai/gpt-4o",
+        "claude-sonnet-4-5",
+        "gemini-2.5-pro",
+        "anthropic.claude-3:0",
+        "house",
+    ),
+    *(
+        "openai",
+        "anthropic",
+        "azure",
+        "aws.bedrock",
+        "gcp.gemini",
+        "openrouter",
+        "provider",
+        "",
+        " ",
+        "\x00",
+        "%,=~",
+    ),
+    *(
+        "default",
+        "flex",
+        "priority",
+        "batch",
+        "true",
+        "True",
+        "stop",
+        "1",
+        "-1",
+        "٣",
+        "1e3",
+        "nan",
+        "9" * 400,
+    ),
     *OPERATION_NAMES,
     *("invoke_agent", "AGENT", "CHAIN", "raw_gen_ai_request"),
 ]
 
 integers = st.integers() | st.sampled_from(
-    [0, 1, -1, 999, TOKENS_MAX, TOKENS_MAX + 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), 10**40, -(10**40)]
+    [
+        0,
+        1,
+        -1,
+        999,
+        TOKENS_MAX,
+        TOKENS_MAX + 1,
+        2**31,
+        2**53,
+        2**63 - 1,
+        2**63,
+        2**64,
+        -(2**63),
+        10**40,
+        -(10**40),
+    ]
 )
 texts = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=()), max_size=20)
 scalars = st.none() | st.booleans() | integers | st.floats() | texts | st.binary(max_size=8)
@@ -83,13 +132,17 @@ usage_texts = st.dictionaries(
     ),
     st.integers(-5, 5_000) | st.floats() | st.none() | st.dictionaries(texts, st.integers(), max_size=2),
     max_size=5,
-).map(_usage_text) | st.sampled_from(["{", "[]", "null", "{'input': 1}", "{" * 2_000, "[" * 100_000, "input=3 x"])
+).map(_usage_text) | st.sampled_from(
+    ["{", "[]", "null", "{'input': 1}", "{" * 2_000, "[" * 100_000, "input=3 x"]
+)
 attribute_maps = st.dictionaries(st.sampled_from(KEYS), values | usage_texts | counts, max_size=14)
 sound_attributes = st.fixed_dictionaries(
     {
         "gen_ai.operation.name": st.sampled_from(["chat", "embeddings", "invoke_agent", "generate_content"]),
         "gen_ai.provider.name": st.sampled_from(["openai", "anthropic", "gcp.gemini", "openrouter"]),
-        "gen_ai.request.model": st.sampled_from(["gpt-5", "gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro", "house"]),
+        "gen_ai.request.model": st.sampled_from(
+            ["gpt-5", "gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro", "house"]
+        ),
         "gen_ai.usage.input_tokens": st.integers(0, 400_000),
         "gen_ai.usage.output_tokens": st.integers(0, 5_000),
     },
@@ -101,7 +154,9 @@ sound_attributes = st.fixed_dictionaries(
         "user.id": st.sampled_from(["alice", "bob", "\ud800"]),
     },
 )
-attributes = attribute_maps | sound_attributes | st.builds(lambda a, b: {**a, **b}, sound_attributes, attribute_maps)
+attributes = (
+    attribute_maps | sound_attributes | st.builds(lambda a, b: {**a, **b}, sound_attributes, attribute_maps)
+)
 times = st.integers(NOW_NS - 10**10, NOW_NS) | st.sampled_from(
     [0, -1, 1, -(10**30), NOW_NS, TIME_MAX_NS - 1, TIME_MAX_NS, 2**63, 10**40]
 )
@@ -231,7 +286,14 @@ def check_call(call: LLMCall) -> None:
     for cost in (call.reported_cost, call.claimed_cost):
         assert cost is None or (type(cost) is int and cost >= 0)
     assert all(type(text) is str and text for label in call.labels for text in label)
-    texts_of = (call.provider, call.model, call.request_model, call.response_model, call.tier, call.response_id)
+    texts_of = (
+        call.provider,
+        call.model,
+        call.request_model,
+        call.response_model,
+        call.tier,
+        call.response_id,
+    )
     assert all(text is None or type(text) is str for text in texts_of)
 
 
@@ -254,7 +316,9 @@ def check_pairs(entries: list[Entry]) -> None:
     """No call is reversed that is not booked, none is booked twice, and a reversal is the exact negative."""
     booked = [entry for entry in entries if entry.kind == "call"]
     reversed_ = [entry for entry in entries if entry.kind == "reversal"]
-    keys = Counter((one.priced.call.end_ns, one.priced.call.trace_id, one.priced.call.span_id) for one in booked)
+    keys = Counter(
+        (one.priced.call.end_ns, one.priced.call.trace_id, one.priced.call.span_id) for one in booked
+    )
     assert not keys or max(keys.values()) == 1
     calls = {(one.priced.call.end_ns, one.id[:24]): entry_spend(one) for one in booked}
     for one in reversed_:

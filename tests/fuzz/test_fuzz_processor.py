@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nasty import KEYS, NOW_NS, SCOPES, attributes, check_priced, counts, sdk_span, spans, texts, times, values
+from nasty import (
+    KEYS,
+    NOW_NS,
+    SCOPES,
+    attributes,
+    check_priced,
+    counts,
+    sdk_span,
+    spans,
+    texts,
+    times,
+    values,
+)
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanbudget.exporter.config import parse_config
@@ -43,7 +55,10 @@ class Application:
         assert health.get((names.SPANS_LOST.name, "fault"), 0) == 0
         assert health.get((names.LEDGER_ERRORS.name, "LedgerError"), 0) == 0
         told = (names.SPANS_COUNTED.name, names.SPANS_MERGED.name, names.SPANS_SKIPPED.name)
-        assert sum(count for (name, _), count in health.items() if name in told) == health[names.SPANS_SEEN.name, ""]
+        assert (
+            sum(count for (name, _), count in health.items() if name in told)
+            == health[names.SPANS_SEEN.name, ""]
+        )
         assert min(health.values()) >= 0
         for state in self.pipeline.budget_states():
             assert min(state.spent.cost, state.spent.tokens, state.spent.requests, state.spent.unpriced) >= 0
@@ -53,7 +68,9 @@ class Application:
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it warns of each attribute that it refuses
+    logging.getLogger("opentelemetry").setLevel(
+        logging.CRITICAL
+    )  # it warns of each attribute that it refuses
     folder: Path = tmp_path_factory.mktemp("fuzz")
     pipeline = open_pipeline(parse_config(CONFIG.format(folder=folder), "fuzz"))
     made = Application(pipeline)
@@ -76,7 +93,9 @@ def test_any_finished_span_is_taken(application, records):
 
 @given(st.sampled_from(SCOPES), texts, attributes, st.sampled_from(KEYS), values | counts, times, times)
 @settings(suppress_health_check=SLOW)
-def test_any_span_of_the_sdk_is_taken(application, scope, name, given_attributes, key, value, start_ns, end_ns):
+def test_any_span_of_the_sdk_is_taken(
+    application, scope, name, given_attributes, key, value, start_ns, end_ns
+):
     tracer = application.provider.get_tracer(scope or "app")
     span = tracer.start_span(name, attributes=given_attributes, start_time=start_ns)
     span.set_attribute(key, value)

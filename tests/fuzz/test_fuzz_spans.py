@@ -18,7 +18,9 @@ SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 SOAK_EXAMPLES = 200 * int(os.environ.get("SOAK_ROUNDS", "50"))
 
 
-def sound(attributes: dict[str, object], scope: str = "opentelemetry.instrumentation.genai.openai") -> SpanRecord:
+def sound(
+    attributes: dict[str, object], scope: str = "opentelemetry.instrumentation.genai.openai"
+) -> SpanRecord:
     return SpanRecord(1, 2, 0, "chat", scope, "1", NOW_NS - 10**9, NOW_NS, 0, None, attributes, {})
 
 
@@ -76,7 +78,9 @@ def test_a_count_that_is_no_count_is_refused_and_counted(key, value):
 
 
 @pytest.mark.xfail(reason="plain_usage takes what is false for a count of 0")
-@pytest.mark.parametrize("key", ["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"])
+@pytest.mark.parametrize(
+    "key", ["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"]
+)
 @pytest.mark.parametrize("value", [False, b"", [], {}], ids=repr)
 def test_what_is_false_is_no_count_of_0(key, value):
     call, rejected = read_with_count(key, value)
@@ -130,7 +134,11 @@ def test_a_counter_with_hardly_any_memory_keeps_the_sums(records, max_entries):
 
 @given(scalars, scalars)
 def test_a_cost_on_a_span_is_money_or_nothing(amount, source):
-    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.usage.input_tokens": 1}
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-5",
+        "gen_ai.usage.input_tokens": 1,
+    }
     reader = SpanReader()
     call = reader.read(
         sound({**attributes, "gen_ai.usage.cost.amount": amount, "gen_ai.usage.cost.source": source})
