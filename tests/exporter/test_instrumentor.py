@@ -8,6 +8,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry import baggage, metrics, trace
@@ -294,13 +295,13 @@ def test_metrics_of_the_global_meter_provider_can_be_turned_off_and_on_again(
 
 
 def collected(reader: InMemoryMetricReader) -> dict[str, float]:
-    data = reader.get_metrics_data()
+    data: Any = reader.get_metrics_data()
     found = [
         scope.metrics
         for resource in (data.resource_metrics if data else ())
         for scope in resource.scope_metrics
     ]
-    return {metric.name: sum(p.value for p in metric.data.data_points) for own in found for metric in own}  # type: ignore[union-attr]
+    return {metric.name: sum(p.value for p in metric.data.data_points) for own in found for metric in own}
 
 
 def test_a_provider_that_hides_its_sampler_is_counted_as_far_as_it_goes_and_told(

@@ -147,11 +147,11 @@ def test_temporality_is_the_variables_choice(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_each_signal_has_its_own_protocol(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any], variable: str, protocol: str, kind: type
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any], variable: str, protocol: str, kind: Any
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc" if protocol != "grpc" else "http/protobuf")
     monkeypatch.setenv(variable, f" {protocol} ")
-    exporter = make()
+    exporter: Any = make()
     assert type(exporter) is kind
     exporter.shutdown()
 

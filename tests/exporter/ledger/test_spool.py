@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -226,7 +227,7 @@ def test_a_forked_child_writes_a_file_of_its_own_and_drops_the_parents(path):
     spool.close()
 
 
-def _all(spool: Spool) -> list[dict[str, str | int | None]]:
+def _all(spool: Spool) -> list[dict[str, Any]]:
     records = []
     while batch := spool.drain():
         records += batch
@@ -249,8 +250,8 @@ def test_many_threads_append_whole_records(path):
         drained += spool.drain(50)
         spool.confirm()
     drained += _all(spool)
-    for thread in range(4):
-        assert [one["n"] for one in drained if one["thread"] == thread] == list(range(200))
+    for writer in range(4):
+        assert [one["n"] for one in drained if one["thread"] == writer] == list(range(200))
     assert spool.torn == 0
     spool.close()
 
