@@ -18,40 +18,6 @@ _MODEL_USES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class UnpricedModel:
-    """A model whose calls could not be priced.
-
-    Attributes:
-        model: The normalised model; None where the calls do not tell.
-        provider: The normalised provider; None where unknown.
-        calls: Standing calls, 1 or more.
-        tokens: All their known tokens.
-        last_seen_ns: When the last of them ended, nanoseconds since the epoch.
-    """
-
-    model: str | None
-    provider: str | None
-    calls: int
-    tokens: int
-    last_seen_ns: int
-
-
-def unpriced_models(ledger: SqliteLedger, since_ns: int = 0) -> list[UnpricedModel]:
-    """The models without a price among the standing calls that ended at or after a time, most calls first.
-
-    Args:
-        ledger: An open ledger.
-        since_ns: Nanoseconds since the epoch.
-
-    Raises:
-        LedgerError: The ledger cannot be read.
-    """
-    with ledger.reading() as connection:
-        rows = connection.execute(statements.UNPRICED_MODELS, (since_ns,)).fetchall()
-    return [UnpricedModel(*_plain(row)) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
 class ModelUse:
     """What the calls of one model come to.
 

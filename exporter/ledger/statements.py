@@ -61,13 +61,6 @@ FORGET_SPEND: Final = "DELETE FROM spend WHERE budget = ? AND start_ns >= ?"
 GET_META: Final = "SELECT value FROM meta WHERE key = ?"
 SET_META: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
-UNPRICED_MODELS: Final = (
-    "SELECT e.model, e.provider, count(*), sum(coalesce(e.input_tokens, 0) + coalesce(e.cache_read_tokens, 0)"
-    " + coalesce(e.cache_write_tokens, 0) + coalesce(e.output_tokens, 0)), max(e.end_ns)"
-    f" FROM entries AS e WHERE e.end_ns >= ? AND e.cost_pico IS NULL AND {STANDING}"
-    " GROUP BY e.model, e.provider ORDER BY 3 DESC, 1, 2"
-)
-
 
 def sizes(count: int, allowed: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Cuts `count` rows into pieces of allowed sizes, largest first: pairs of start and size."""

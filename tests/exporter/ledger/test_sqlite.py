@@ -11,7 +11,7 @@ from ledger_calls import ALL, MONTH, booked, in_child, random_entries, reversed_
 
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.filesystem import filesystem_type, refuse_network_filesystem
-from spanbudget.exporter.ledger.inspection import UnpricedModel, integrity, unpriced_models
+from spanbudget.exporter.ledger.inspection import ModelUse, integrity, model_uses
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.touched import TouchedCalls
 from spanbudget.processors.errors import LedgerError
@@ -264,15 +264,15 @@ def test_touched_calls_come_in_pieces(ledger):
     assert sum(1 for _ in touched.standing()) == 1_700
 
 
-def test_models_without_a_price_are_listed(ledger):
+def test_models_are_listed_with_their_calls_without_a_cost(ledger):
     """Calls 1 and 2 of one model with 150 tokens each; call 3 is reversed; call 4 is too early."""
     unknown = [booked(n, None, model="new", provider=None) for n in (1, 2)]
     gone, early = booked(3, None, model="gone"), booked(4, None, model="early", end_ns=5)
-    ledger.append([*unknown, gone, early, booked(5)])
+    ledger.append([*unknown, gone, early])
     ledger.append([reversed_entry(gone)])
     last = unknown[1].priced.call.end_ns
-    assert unpriced_models(ledger, 6) == [UnpricedModel("new", None, 2, 300, last)]
-    assert [one.model for one in unpriced_models(ledger)] == ["new", "early"]
+    assert model_uses(ledger, 6) == [ModelUse("new", None, 2, 2, 300, last)]
+    assert [one.model for one in model_uses(ledger)] == ["new", "early"]
 
 
 MOUNTS = r"""
