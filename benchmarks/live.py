@@ -1,4 +1,4 @@
-"""A pipeline as an application has it: SQLite in a file, prices of the table, three budgets for every call."""
+"""A pipeline as an application has it: a SQLite file, the price table, three budgets for every call."""
 
 import time
 from collections.abc import Iterator

@@ -47,7 +47,7 @@ from spanbudget.exporter.config_fields import (
     rolling_length,
     time_zone,
 )
-from spanbudget.processors.budgets import Budget, CallIdentity, Selector, Thresholds, canonical_label
+from spanbudget.processors.budgets import Budget, Thresholds
 from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.model_names import normalise_provider
@@ -58,6 +58,7 @@ from spanbudget.processors.periods import (
     PeriodKind,
     WeekDay,
 )
+from spanbudget.processors.selectors import CallIdentity, Selector, canonical_label
 
 _RATES: Final = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "audio_input", "audio_output",

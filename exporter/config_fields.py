@@ -11,9 +11,9 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from spanbudget.exporter import config_yaml as tree
-from spanbudget.processors.budgets import canonical_label
 from spanbudget.processors.overrides import RATE_USD_MAX
 from spanbudget.processors.periods import ROLLING_SECONDS_MAX, ROLLING_SECONDS_MIN, zone_info
+from spanbudget.processors.selectors import canonical_label
 
 USD_MAX: Final = Decimal(1_000_000_000)
 """Highest budget that is believed; above it the amount was probably meant in a smaller unit."""

@@ -4,101 +4,25 @@ A budget holds rules and no spend. `BudgetBook` answers the two questions of the
 which totals does this call belong to, and what do the totals mean?
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from spanbudget.processors.call import Labels, LLMCall
+from spanbudget.processors.children import child_text
 from spanbudget.processors.ledger import Spend, SpendKey
 from spanbudget.processors.periods import INSTANT_MAX_NS, NS_PER_SECOND, Period, Window, WindowMemo
+from spanbudget.processors.selectors import CallIdentity, Selector, identity_of
 
 BudgetStatus: TypeAlias = Literal["ok", "warning", "critical", "exceeded", "suspended"]
-
-LABEL_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "service.name": "service",
-        "deployment.environment.name": "environment",
-        "deployment.environment": "environment",
-        "user.id": "user",
-        "enduser.id": "user",
-        "session.id": "session",
-        "gen_ai.conversation.id": "session",
-        "gen_ai.provider.name": "provider",
-        "gen_ai.system": "provider",
-        "gen_ai.request.model": "request_model",
-        "gen_ai.response.model": "response_model",
-        "gen_ai.operation.name": "operation",
-    }
-)
-"""OpenTelemetry attribute → label; every other name is a label of that very name."""
 
 CHILDREN_MAX: Final = 10_000
 ROUTES_MAX: Final = 16_384
 """Label sets that are remembered; at the limit all are forgotten and learned again (about 10 µs each)."""
 OTHER_CHILD: Final = "(other)"
-UNKNOWN_VALUE: Final = "(unknown)"
-_VALUE_CHARS_MAX: Final = 160
-"""Longer label values are cut and hashed, so that a child fits into a database index."""
-_ESCAPED: Final = re.compile("[%,=~\\x00-\\x1f\\x7f\ud800-\udfff]|^\\(")
 _PERCENT: Final = 100
 _STRETCHES_MAX: Final = 4
 """Windows whose children are remembered: the current one, one for late spans, two for wrong clocks."""
-
-
-class CallIdentity(NamedTuple):
-    """What a selector can see of a call beside its labels; None where unknown."""
-
-    provider: str | None = None
-    model: str | None = None
-    request_model: str | None = None
-    response_model: str | None = None
-    tier: str | None = None
-    operation: str | None = None
-
-
-def canonical_label(name: str) -> str:
-    """The label that an attribute name stands for: `user.id` → `user`, `tenant.id` → `tenant.id`."""
-    return LABEL_ALIASES.get(name, name)
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Which calls a budget counts: every label must have one of its values.
-
-    Attributes:
-        terms: Label → allowed values, sorted by label. `*` in a value stands for any text. A call without
-            the label does not match, not even `*`. No terms match every call.
-    """
-
-    terms: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    @classmethod
-    def of(cls, match: Mapping[str, Iterable[str]]) -> "Selector":
-        """Builds a selector from label or attribute names.
-
-        Raises:
-            ValueError: Two names stand for the same label, or a label has no value.
-        """
-        terms: dict[str, tuple[str, ...]] = {}
-        for name, values in match.items():
-            label = canonical_label(name)
-            if label in terms:
-                raise ValueError(f"{name!r} and another key both select the label {label!r}")
-            terms[label] = tuple(values)
-            if not terms[label]:
-                raise ValueError(f"the label {label!r} has no allowed value")
-        return cls(tuple(sorted(terms.items())))
-
-    def matches(self, values: Mapping[str, str]) -> bool:
-        """Whether a call with these labels is counted."""
-        for label, patterns in self.terms:
-            value = values.get(label)
-            if value is None or not any(wildcard_match(pattern, value) for pattern in patterns):
-                return False
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,63 +350,5 @@ class _Route:
         return keys
 
 
-def identity_of(call: LLMCall) -> CallIdentity:
-    """What a selector can see of a call beside its labels."""
-    return CallIdentity(
-        call.provider, call.model, call.request_model, call.response_model, call.tier, call.operation
-    )
-
-
-def child_text(per: tuple[str, ...], values: Mapping[str, str]) -> str:
-    """The name of a template's child: `team=search,user=alice`; two different sets of values never share one.
-
-    A call without a label is not exempt from the template: it belongs to the child `user=(unknown)`. A value
-    that really is `(unknown)` is written `%28unknown)`; values over 160 characters are cut and hashed.
-    """
-    return ",".join(
-        f"{_escape(name)}={_escape(values[name]) if name in values else UNKNOWN_VALUE}" for name in per
-    )
-
-
-def child_labels(child: str) -> tuple[tuple[str, str | None], ...]:
-    """The labels of a child, for display and dashboards; None where the label was missing.
-
-    A value that was cut keeps its first 160 characters and a `~`; `(other)` and "" have no labels.
-    """
-    pairs = [part.partition("=") for part in child.split(",")] if "=" in child else []
-    return tuple(
-        (_unescape(name), None if text == UNKNOWN_VALUE else _unescape(text)) for name, _, text in pairs
-    )
-
-
-def wildcard_match(pattern: str, value: str) -> bool:
-    """Whether the whole value fits the pattern, where `*` is any text; in time linear in the pieces."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return value == pattern
-    *middle, last = rest
-    if len(value) < len(first) + len(last) or not (value.startswith(first) and value.endswith(last)):
-        return False
-    at, end = len(first), len(value) - len(last)
-    for piece in middle:
-        at = value.find(piece, at, end) + len(piece)
-        if at < len(piece):
-            return False
-    return True
-
-
 def _label_names(budget: Budget) -> set[str]:
     return {label for label, _ in budget.selector.terms} | set(budget.per)
-
-
-def _escape(value: str) -> str:
-    head = _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", value[:_VALUE_CHARS_MAX])
-    if len(value) <= _VALUE_CHARS_MAX:
-        return head
-    return f"{head}~{blake2b(value.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
-
-
-def _unescape(text: str) -> str:
-    head, cut, _ = text.partition("~")
-    plain = re.sub("%(D[89A-F][0-9A-F]{2}|[0-7][0-9A-F])", lambda found: chr(int(found[1], 16)), head)
-    return plain + cut

@@ -158,8 +158,12 @@ class CallCounter:
         self._by_response: dict[str, Counted] = {}
         self._same_id: dict[str, list[Counted]] = {}  # further calls with an id that a server drew twice
         self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls whose span is a root
-        self._unlinked_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # those of scopes that do not link
-        self._detached_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # those of scopes that start traces
+        self._unlinked_roots: deque[Counted] = deque(
+            maxlen=CANDIDATES_MAX
+        )  # those of scopes that do not link
+        self._detached_roots: deque[Counted] = deque(
+            maxlen=CANDIDATES_MAX
+        )  # those of scopes that start traces
         self._size = 0
         self._newest_ns = 0
         self.forgotten = 0
@@ -464,14 +468,9 @@ class CallCounter:
         """Another framework's counted span of the same run of an agent."""
         for counted in trace.newest():
             other = counted.call
-            if (
-                other.aggregate
-                and counted.stands
-                and call.scope not in counted.scopes
-                and nested(call, other)
-            ):
-                if sums_agree(call, [other]):
-                    return counted
+            fits = other.aggregate and counted.stands and call.scope not in counted.scopes
+            if fits and nested(call, other) and sums_agree(call, [other]):
+                return counted
         return None
 
     @staticmethod

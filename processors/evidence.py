@@ -148,17 +148,17 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         later: The same call as another span describes it.
 
     Returns:
-        The call to book instead, under the later span's ids, scope and end; None where the later span adds nothing
-        that changes money, tokens or attribution.
+        The call to book instead, under the later span's ids, scope and end; None where the later span adds
+        nothing that changes money, tokens or attribution.
     """
     usage, confidence, reasons = _better_usage(known, later)
     later_tier = later.tier is not None and (
         known.tier is None or ("tier_requested_only" in known.reasons and later.tier != known.tier)
     )
     tier = later.tier if later_tier else known.tier
-    if "tier_requested_only" in reasons and tier is not None and "tier_requested_only" not in later.reasons:
-        if later.tier is not None:
-            reasons = tuple(reason for reason in reasons if reason != "tier_requested_only")
+    served = later.tier is not None and "tier_requested_only" not in later.reasons
+    if served and "tier_requested_only" in reasons:
+        reasons = tuple(reason for reason in reasons if reason != "tier_requested_only")
     have = dict(known.labels)
     labels = tuple(sorted({**dict(later.labels), **have}.items()))
     better = known._replace(

@@ -5,7 +5,6 @@ A cost that an instrumentation computed is compared and counted, never taken.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
@@ -31,6 +30,7 @@ from spanbudget.processors.rates import (
     standard_tier,
     unpriced,
 )
+from spanbudget.processors.selectors import wildcard_match
 
 PLANS_MAX: Final = 4096
 """Compiled prices that a book remembers, unknown models included; at the limit it forgets all and compiles
@@ -208,9 +208,7 @@ def _priced_buckets(rates: BucketRates) -> dict[str, Decimal]:
 
 
 def _like(pattern: str, text: str) -> bool:
-    """Whether a text matches a pattern in which `*` stands for any characters; case does not matter."""
-    expression = ".*".join(re.escape(part) for part in pattern.lower().split("*"))
-    return re.fullmatch(expression, text.lower(), re.DOTALL) is not None
+    return wildcard_match(pattern.lower(), text.lower())
 
 
 def overridden(

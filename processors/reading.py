@@ -221,19 +221,7 @@ class SpanReader:
         silent = found[Field.INPUT] is None and found[Field.OUTPUT] is None and found[Field.TOTAL] is None
         # Some emitters write 0 where a call failed.
         if silent or (span.status == STATUS_ERROR and not any(found[Field.INPUT : Field.CACHE_WRITE + 1])):
-            reason = reason_without_usage(
-                span,
-                error_type=found[Field.ERROR_TYPE],
-                http_status=found[Field.HTTP_STATUS],
-                stream=stream,
-                first_chunk=found[Field.FIRST_CHUNK] is not None,
-                answered=finish,
-            )
-            return (
-                (ZERO_USAGE, "exact", (reason,))
-                if reason == "not_billed"
-                else (NO_USAGE, "unknown", (reason,))
-            )
+            return _without_usage(span, found, stream=stream, answered=finish)
         reading = Reading(
             found=found,
             rule=rule,
@@ -279,6 +267,23 @@ class _Shape:
     name: ModelName
     asked: str | None
     answered: str | None
+
+
+def _without_usage(
+    span: SpanRecord, found: list[object], *, stream: bool, answered: bool
+) -> tuple[Usage, UsageConfidence, tuple[str, ...]]:
+    """The usage of a span without a count: nothing where the provider refused the call, else unknown."""
+    reason = reason_without_usage(
+        span,
+        error_type=found[Field.ERROR_TYPE],
+        http_status=found[Field.HTTP_STATUS],
+        stream=stream,
+        first_chunk=found[Field.FIRST_CHUNK] is not None,
+        answered=answered,
+    )
+    if reason == "not_billed":
+        return ZERO_USAGE, "exact", (reason,)
+    return NO_USAGE, "unknown", (reason,)
 
 
 _UNSEEN: Final = object()

@@ -134,11 +134,11 @@ def _numbers(found: list[object], bad: list[str]) -> list[int | None]:
         value = found[field]
         if value is None:
             continue
+        if isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdigit():
+            value = float(value)  # 10 digits are exact
         if type(value) is int:
             number = value
         elif isinstance(value, float) and value.is_integer():
-            number = int(value)
-        elif isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdigit():
             number = int(value)
         else:
             bad.append("bad_token_count")

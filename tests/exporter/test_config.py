@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spanbudget.exporter.config import Config, load_config, parse_config
-from spanbudget.processors.budgets import Budget, Selector, Thresholds
+from spanbudget.processors.budgets import Budget, Thresholds
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.overrides import PriceOverride
 from spanbudget.processors.periods import Period
+from spanbudget.processors.selectors import Selector
 
 USD = 10**12
 

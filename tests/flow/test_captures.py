@@ -33,25 +33,11 @@ CANNOT_TELL = {
     "openllmetry-openai": "never reports OpenAI's cache writes",
     "agents-openllmetry": "has no usage on chat completions, and never reports OpenAI's cache writes",
     "langchain-openllmetry-both": "loses Anthropic's cache writes, and says 0 for them",
-    "langchain-genai": "loses cache reads and reasoning on the tiers flex and priority, without a sign",
-    "bedrock-botocore": "loses the cache counts of InvokeModel",
-    "bedrock-openllmetry": "loses the cache counts of InvokeModel",
     "litellm-openinference": "never reports OpenAI's cache writes, nor any usage of Anthropic's streams",
-    "litellm-latest": "writes on the application's span, where only the last of several calls is left",
-    "google-adk-openinference": "writes on the agent's span, where only the last of several calls is left",
-    "google-adk": "never reports OpenAI's cache writes",
+    "google-adk-openinference": "never reports OpenAI's cache writes, and has only the last call of an agent",
     "langsmith": "never reports OpenAI's cache writes",
 }
-"""Captures whose emitter never tells counts that the price depends on. They are held to 0 wrong like all others."""
-
-INPUT_KEYS = (
-    "gen_ai.usage.input_tokens", "llm.token_count.prompt", "gen_ai.usage.prompt_tokens", "ai.usage.inputTokens",
-    "ai.usage.promptTokens", "ai.usage.tokens",
-)  # fmt: skip
-OUTPUT_KEYS = (
-    "gen_ai.usage.output_tokens", "llm.token_count.completion", "gen_ai.usage.completion_tokens",
-    "ai.usage.outputTokens", "ai.usage.completionTokens",
-)  # fmt: skip
+"""Captures whose emitter never tells counts that the price depends on; held to 0 wrong like all others."""
 
 
 @cache
@@ -117,8 +103,8 @@ def outcome(calls: Sequence[LLMCall]) -> list[tuple]:
 def on_some_span(name: str) -> Counter[Buckets]:
     """The true calls whose numbers a span of the case's own traces carries.
 
-    Strictly: some one span shows, as integers in attributes or in one usage text, the whole prompt (or, where
-    the emitter leaves cached tokens out, the uncached prompt) and the output (for embeddings: the prompt); and
+    Strictly: one span shows, as integers in attributes or in one usage text, the whole prompt (or, where the
+    emitter leaves cached tokens out, the uncached prompt) and the output (for embeddings: the prompt); and
     where the true call read from or wrote to a cache, that number is on the same span too.
     """
     by_trace = defaultdict(list)
@@ -159,6 +145,12 @@ def test_there_are_captures_and_each_has_its_truth() -> None:
     assert len(NAMES) >= 40
     assert set(CANNOT_TELL) <= set(NAMES)
     assert all(truth_of(name) for name in NAMES)
+
+
+def test_most_true_calls_are_on_some_span() -> None:
+    """So that the share of exact calls below is a share of something."""
+    tellable = sum(on_some_span(name).total() for name in NAMES)
+    assert tellable >= 0.85 * sum(len(truth_of(name)) for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,8 +1,7 @@
-"""The real processor on the SDK's own provider: no fault reaches the application, whatever it sets on spans."""
+"""The real processor on the SDK's own provider: no fault reaches the application."""
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -71,7 +70,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     logging.getLogger("opentelemetry").setLevel(
         logging.CRITICAL
     )  # it warns of each attribute that it refuses
-    folder: Path = tmp_path_factory.mktemp("fuzz")
+    folder = tmp_path_factory.mktemp("fuzz")
     pipeline = open_pipeline(parse_config(CONFIG.format(folder=folder), "fuzz"))
     made = Application(pipeline)
     yield made

@@ -45,9 +45,9 @@ def test_a_call_that_is_refused_for_its_ids_or_times_is_counted(span):
 
 def is_count(value: object) -> bool:
     """A whole number from 0 to the bound, written as a number or in digits."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    elif isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdigit():
+    if (isinstance(value, float) and value.is_integer()) or (
+        isinstance(value, str) and len(value) <= 10 and value.isascii() and value.isdigit()
+    ):
         value = int(value)
     return type(value) is int and 0 <= value <= TOKENS_MAX
 

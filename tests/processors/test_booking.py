@@ -40,7 +40,8 @@ FLOW = [
 @settings(max_examples=80, deadline=None)
 @given(st.permutations(FLOW), st.integers(1, 7))
 def test_the_total_is_the_same_in_any_order_and_in_any_batches(spans, batch) -> None:
-    """Per token: input 1,000, cache read 100, output 8,000 pico-USD; 500 + 400 cached + 60, 1500 + 120, 900 + 50.
+    """Per token: input 1,000, cache read 100, output 8,000 pico-USD; 500 + 400 cached + 60, 1500 + 120,
+    900 + 50.
 
     (500 + 1500 + 900) * 1,000 + 400 * 100 + (60 + 120 + 50) * 8,000 = 2,900,000 + 40,000 + 1,840,000
     """

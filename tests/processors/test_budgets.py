@@ -4,20 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbudget.processors.budgets import (
-    OTHER_CHILD,
-    Budget,
-    BudgetBook,
-    CallIdentity,
-    Selector,
-    Thresholds,
-    child_labels,
-    child_text,
-    wildcard_match,
-)
+from spanbudget.processors.budgets import OTHER_CHILD, Budget, BudgetBook, Thresholds
 from spanbudget.processors.call import NO_USAGE, LLMCall
+from spanbudget.processors.children import child_labels, child_text
 from spanbudget.processors.ledger import NO_SPEND, Spend, SpendKey
 from spanbudget.processors.periods import Period
+from spanbudget.processors.selectors import CallIdentity, Selector, wildcard_match
 
 USD = 10**12
 S = 1_000_000_000

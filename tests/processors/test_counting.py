@@ -1,5 +1,6 @@
 """One call, however many spans describe it."""
 
+import base64
 import itertools
 import random
 from collections.abc import Iterable
@@ -41,7 +42,9 @@ def native(span_id: int, response_id: str = "msg_1", **where) -> SpanRecord:
 
 def inference_anthropic(span_id: int, **where) -> SpanRecord:
     attributes = {**openinference(**CLAUDE), "llm.finish_reason": "end_turn"}
-    return span(span_id, attributes, scope="openinference.instrumentation.anthropic", status=STATUS_OK, **where)
+    return span(
+        span_id, attributes, scope="openinference.instrumentation.anthropic", status=STATUS_OK, **where
+    )
 
 
 def langchain(span_id: int, tokens: tuple[int, int] = (900, 60), **where) -> SpanRecord:
@@ -81,7 +84,8 @@ PAIRS = {
     "parent and child": [inference_chat(2, at=(0, 10)), openai_chat(3, parent=2, at=(1, 9))],
     "siblings": [APP, langchain(2, parent=1, at=(0, 10)), inference_chat(3, parent=1, at=(1, 9))],
     "cousins": [
-        APP, span(2, parent=1, at=(0, 50)), langchain(3, parent=2, at=(1, 10)), inference_chat(4, parent=1, at=(2, 9)),
+        APP, span(2, parent=1, at=(0, 50)), langchain(3, parent=2, at=(1, 10)), inference_chat(4, parent=1,
+            at=(2, 9)),
     ],
     "siblings with one id": [
         APP,
@@ -132,9 +136,9 @@ PAIRS = {
     "embeddings of two scopes": [
         APP,
         span(2, genai(900, None, operation="embeddings"), scope=GENAI_OPENAI, parent=1, at=(1, 5)),
-        inference_chat(3, parent=1, at=(0.5, 5.5)),
-    ][:2] + [span(3, openinference(900, None, kind="EMBEDDING"), scope="openinference.instrumentation.openai",
-                  status=STATUS_OK, parent=1, at=(0.5, 5.5))],
+        span(3, openinference(900, None, kind="EMBEDDING"), scope="openinference.instrumentation.openai",
+             status=STATUS_OK, parent=1, at=(0.5, 5.5)),
+    ],
     "a span handed over twice": [openai_chat(2), openai_chat(2)],
     "a call that is its own parent": [APP, openai_chat(2, parent=2)],
     "an agent that is its own parent": [agent(2, (900, 60), parent=2), openai_chat(3, parent=2, at=(1, 9))],
@@ -152,16 +156,19 @@ def test_one_call_is_counted_once_whatever_order_its_spans_end_in(spans) -> None
 
 
 APART = {
-    "parallel twins of one scope": [APP, openai_chat(2, parent=1, at=(1, 10)), openai_chat(3, parent=1, at=(1, 10))],
+    "parallel twins of one scope": [APP, openai_chat(2, parent=1, at=(1, 10)), openai_chat(3, parent=1,
+        at=(1, 10))],
     "twins of one scope below an agent that sums them": [
         agent(1, (1800, 120), at=(0, 20)), openai_chat(2, parent=1, at=(1, 10)),
         openai_chat(3, parent=1, at=(1.1, 10.2)),
     ],
     "an agent with two calls": [
-        agent(1, (1800, 120), at=(0, 30)), openai_chat(2, parent=1, at=(1, 9)), openai_chat(3, parent=1, at=(11, 19)),
+        agent(1, (1800, 120), at=(0, 30)), openai_chat(2, parent=1, at=(1, 9)), openai_chat(3, parent=1,
+            at=(11, 19)),
     ],
     "an agent that repeats its last call": [
-        agent(1, (900, 60), at=(0, 30)), openai_chat(2, parent=1, at=(1, 9)), openai_chat(3, parent=1, at=(11, 19)),
+        agent(1, (900, 60), at=(0, 30)), openai_chat(2, parent=1, at=(1, 9)), openai_chat(3, parent=1,
+            at=(11, 19)),
     ],
     "calls that follow each other closely, each seen twice": [
         APP,
@@ -173,7 +180,8 @@ APART = {
         openai_chat(3, parent=1, at=(6, 15), response_id="b"),
     ],
     "equal calls of two scopes one after the other": [
-        APP, inference_chat(2, parent=1, at=(0, 10)), span(3, genai(), scope=LLMETRY_OPENAI, parent=1, at=(15, 20)),
+        APP, inference_chat(2, parent=1, at=(0, 10)), span(3, genai(), scope=LLMETRY_OPENAI, parent=1,
+            at=(15, 20)),
     ],
     "parallel agents with one call each": [
         APP,
@@ -250,7 +258,8 @@ def test_two_calls_stay_two_whatever_order_their_spans_end_in(spans) -> None:
         ),
         pytest.param(
             [
-                agent(1, (900, 60), at=(0, 40)), openai_chat(2, parent=1, at=(1, 5)), span(3, parent=1, at=(6, 30)),
+                agent(1, (900, 60), at=(0, 40)), openai_chat(2, parent=1, at=(1, 5)), span(3, parent=1,
+                    at=(6, 30)),
                 agent(4, (700, 50), parent=3, at=(7, 29)), openai_chat(5, (700, 50), parent=4, at=(8, 20)),
             ],
             [OTHER, CALL],
@@ -294,7 +303,10 @@ def test_an_agent_gives_its_numbers_to_its_one_silent_stream() -> None:
 def test_an_agent_that_was_counted_is_taken_back_when_its_call_ends() -> None:
     books = booked([agent(2, (900, 60), at=(0, 10)), openai_chat(3, parent=2, at=(1, 12))])
     assert [one.decision.action for one in books.bookings] == ["count", "count"]
-    assert [[one.call.span_id for one in booking.decision.taken_back] for booking in books.bookings] == [[], [2]]
+    assert [[one.call.span_id for one in booking.decision.taken_back] for booking in books.bookings] == [
+        [],
+        [2],
+    ]
     assert [entry.kind for entry in books.ledger.entries()] == ["call", "reversal", "call"]
 
 
@@ -346,7 +358,10 @@ def test_a_hedged_call_that_was_cut_off_does_not_take_the_answer_of_the_other() 
 @pytest.mark.parametrize(
     ("reason", "spans"),
     [
-        ("response_id", [openai_chat(2, response_id="c-1"), span(3, genai(response_id="c-1"), scope=LLMETRY_OPENAI)]),
+        (
+            "response_id",
+            [openai_chat(2, response_id="c-1"), span(3, genai(response_id="c-1"), scope=LLMETRY_OPENAI)],
+        ),
         ("ancestor", [openai_chat(3, parent=2, at=(1, 9)), inference_chat(2, at=(0, 10))]),
         ("descendant", [inference_chat(2, at=(0, 10)), openai_chat(3, parent=2, at=(1, 12))]),
         ("sibling", [openai_chat(3, at=(1, 9)), inference_chat(2, at=(0, 10))]),
@@ -398,10 +413,10 @@ def test_parallel_calls_seen_by_two_scopes_are_as_many_as_there_were(count, alik
     """All inner spans end before all outer ones, as they do when every answer comes at once."""
     tokens = [(900 + (0 if alike else one), 60) for one in range(count)]
     starts = [1 + one / 100 for one in range(count)]
-    inner = [
-        inference_chat(1000 + n, tokens[n], parent=1, at=(at, 100 + at)) for n, at in enumerate(starts)
+    inner = [inference_chat(1000 + n, tokens[n], parent=1, at=(at, 100 + at)) for n, at in enumerate(starts)]
+    outer = [
+        langchain(5000 + n, tokens[n], parent=1, at=(at - 0.005, 101 + at)) for n, at in enumerate(starts)
     ]
-    outer = [langchain(5000 + n, tokens[n], parent=1, at=(at - 0.005, 101 + at)) for n, at in enumerate(starts)]
     assert len(booked([*inner, *outer, APP]).tokens()) == count
 
 
@@ -412,7 +427,10 @@ def seen_twice(times: list[tuple[float, float]], kind: str) -> list[SpanRecord]:
         outer, inner = 10 + 2 * n, 11 + 2 * n
         at, within = (start, start + length), (start + 0.1, start + length - 0.1)
         if kind == "ids":
-            spans += [inference_anthropic(outer, parent=1, at=at), native(inner, f"msg_{n}", parent=outer, at=within)]
+            spans += [
+                inference_anthropic(outer, parent=1, at=at),
+                native(inner, f"msg_{n}", parent=outer, at=within),
+            ]
         else:
             parent = outer if kind == "nested" else 1
             spans += [langchain(outer, parent=1, at=at), inference_chat(inner, parent=parent, at=within)]
@@ -458,8 +476,11 @@ def test_spans_of_a_detached_trace_are_only_looked_at_for_litellm() -> None:
 
 
 def test_litellms_packed_id_of_the_responses_api_is_the_providers() -> None:
-    packed = "resp_bGl0ZWxsbTpjdXN0b21fbGxtX3Byb3ZpZGVyOm9wZW5haTttb2RlbF9pZDpOb25lO3Jlc3BvbnNlX2lkOnJlc3BfMDAwMDAwMTI="
-    books = booked([openai_chat(2, response_id="resp_00000012", at=(2, 8)), litellm(3, packed, trace=4, at=(1, 9))])
+    inner = b"litellm:custom_llm_provider:openai;model_id:None;response_id:resp_00000012"
+    packed = "resp_" + base64.b64encode(inner).decode()
+    books = booked(
+        [openai_chat(2, response_id="resp_00000012", at=(2, 8)), litellm(3, packed, trace=4, at=(1, 9))]
+    )
     assert books.tokens() == [CALL]
     assert books.reasons() == ["new", "response_id"]
 
@@ -483,12 +504,15 @@ def test_what_is_older_than_the_bound_of_age_is_forgotten_and_counted(pause_ms, 
 def test_an_agent_that_was_merged_is_not_counted_as_forgotten() -> None:
     counter = CallCounter(max_entries=2)
     Books(counter=counter).book([
-        openai_chat(3, parent=2, at=(1, 9)), agent(2, (900, 60), at=(0, 10)), openai_chat(4, trace=9, at=(1, 20)),
+        openai_chat(3, parent=2, at=(1, 9)), agent(2, (900, 60), at=(0, 10)), openai_chat(4, trace=9,
+            at=(1, 20)),
     ])  # fmt: skip
     assert counter.forgotten == 1
 
 
-@pytest.mark.parametrize("parent", [lambda n: 10**6, lambda n: 10**6 + n], ids=["one root", "parents never seen"])
+@pytest.mark.parametrize(
+    "parent", [lambda n: 10**6, lambda n: 10**6 + n], ids=["one root", "parents never seen"]
+)
 def test_a_trace_that_never_ends_stays_within_the_bound(parent) -> None:
     counter = CallCounter(max_entries=100)
     Books(counter=counter).book(openai_chat(n, parent=parent(n), at=(n, n + 0.5)) for n in range(1, 3001))
@@ -507,7 +531,9 @@ def test_the_root_of_a_trace_that_was_halved_still_knows_of_its_calls() -> None:
 
 def test_ids_from_a_small_range_are_forgotten_with_their_calls() -> None:
     counter = CallCounter(max_entries=100)
-    calls = (openai_chat(n, trace=n, response_id=f"chatcmpl-{n % 7}", at=(n, n + 0.5)) for n in range(1, 3001))
+    calls = (
+        openai_chat(n, trace=n, response_id=f"chatcmpl-{n % 7}", at=(n, n + 0.5)) for n in range(1, 3001)
+    )
     Books(counter=counter).book(calls)
     assert len(counter._by_response) + sum(map(len, counter._same_id.values())) <= 100
 
