@@ -47,7 +47,7 @@ class Attribution:
         self._sets: dict[tuple[str | None, ...], Labels] = {}
 
     def _metadata_words(self, extra: Sequence[str]) -> dict[str, int]:
-        words = {name: (name,) for name in extra} | LABEL_WORDS
+        words: dict[str, tuple[str, ...]] = {**{name: (name,) for name in extra}, **LABEL_WORDS}
         places = {name: place for place, name in enumerate(self.names)}
         return {word: places[name] for name, spellings in words.items() for word in spellings}
 
@@ -115,7 +115,7 @@ class Attribution:
             parsed = parse_mapping(text) or {}
             known = self._metadata[text] = {
                 self._words[word]: label_text(value)
-                for word, value in reversed(parsed.items())
+                for word, value in reversed(list(parsed.items()))
                 if word in self._words and isinstance(value, (str, int, float, bool)) and value != ""
             }
         return known

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from spanbudget.processors.call import LLMCall, Usage
+from spanbudget.processors.call import LLMCall, Usage, UsageConfidence
 
 OVERLAP_TOLERANCE_NS: Final = 2_000_000
 """Clocks of two wrappers around one call are read this far apart at most (2 ms)."""
@@ -214,7 +214,7 @@ def _differs(known: LLMCall, better: LLMCall) -> bool:
     )
 
 
-def _better_usage(known: LLMCall, later: LLMCall) -> tuple[Usage, str, tuple[str, ...]]:
+def _better_usage(known: LLMCall, later: LLMCall) -> tuple[Usage, UsageConfidence, tuple[str, ...]]:
     """The usage of the span that knows more, with the parts that only the other one has."""
     best, other = (later, known) if _knowledge(later) > _knowledge(known) else (known, later)
     usage = best.usage

@@ -43,12 +43,14 @@ pairs = (
     st.lists(st.fixed_dictionaries({"key": st.sampled_from(KEYS) | plain, "value": any_values}), max_size=6)
     | plain
 )
+exceptions = st.fixed_dictionaries({"name": st.just("exception"), "attributes": pairs})
 otlp_spans = st.fixed_dictionaries(
     {},
     optional={
         "traceId": ids, "spanId": ids, "parentSpanId": ids, "name": plain, "startTimeUnixNano": whole,
-        "endTimeUnixNano": whole, "attributes": pairs, "status": st.fixed_dictionaries({"code": plain}) | plain,
-        "events": st.lists(st.fixed_dictionaries({"name": st.just("exception"), "attributes": pairs}), max_size=2) | plain,
+        "endTimeUnixNano": whole, "attributes": pairs,
+        "status": st.fixed_dictionaries({"code": plain}) | plain,
+        "events": st.lists(exceptions, max_size=2) | plain,
         "flags": plain,
     },
 )  # fmt: skip
@@ -72,7 +74,8 @@ captured = st.fixed_dictionaries(
     {"span_id": ids},
     optional={
         "trace_id": ids, "parent_id": ids, "start_ns": whole, "end_ns": whole, "scope": documents,
-        "status": st.fixed_dictionaries({"code": documents}) | plain, "events": documents, "resource": documents,
+        "status": st.fixed_dictionaries({"code": documents}) | plain, "events": documents,
+        "resource": documents,
         "attributes": st.dictionaries(st.sampled_from(COUNT_KEYS + KEYS), documents, max_size=6) | plain,
     },
 )  # fmt: skip

@@ -38,7 +38,7 @@ budgets:
 
 
 class Application:
-    """A provider with the processor on it; every fault of ours is raised where the application would see it."""
+    """A provider with the processor on it; each fault of ours is raised where the application sees it."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
