@@ -11,6 +11,7 @@ from spanbudget.processors.spans import STATUS_OK
 _COUNTS: Final = tuple(range(Field.INPUT, Field.IMAGE_INPUT + 1))
 OPENAI_CACHE_MIN: Final = 1_024
 """Shortest prompt that OpenAI caches, tokens."""
+_WITHOUT_REASONING: Final = ("gpt-3", "gpt-4", "chatgpt-4", "text-", "ft:gpt-3", "ft:gpt-4")
 _WITHOUT_CACHE_WRITES: Final = (
     "gpt-3",
     "gpt-4",
@@ -216,7 +217,8 @@ def _cache_counts(
         return read or 0, write or 0
     told_read, told_write = _told(reading, reported=read is not None or write is not None)
     short = _too_short_to_cache(reading, prompt)
-    no_read = read is None and (told_read == "no" or (told_read == "when_present" and not short))
+    nothing_lost = short and _keeps_details(reading)
+    no_read = read is None and (told_read == "no" or (told_read == "when_present" and not nothing_lost))
     no_write = write is None and told_write != "yes" and not short and not _never_writes(reading)
     lost = write == 0 and reading.rule.doubts_zero_write and not _is_openai(reading.provider)
     if lost and reading.found[Field.RESPONSE_ID] is not None:
@@ -252,6 +254,15 @@ def _is_openai(provider: str | None) -> bool:
 def _too_short_to_cache(reading: Reading, prompt: int | None) -> bool:
     """OpenAI caches no prompt below 1,024 tokens (platform documentation, "Prompt caching")."""
     return _is_openai(reading.provider) and prompt is not None and prompt < OPENAI_CACHE_MIN
+
+
+def _keeps_details(reading: Reading) -> bool:
+    """Whether a span that shows no cache read may be believed where its emitter loses details now and then.
+
+    What loses cache reads loses reasoning as well, so a model that reasons must show some.
+    """
+    without_reasoning = (reading.model or "").startswith(_WITHOUT_REASONING)
+    return without_reasoning or reading.found[Field.REASONING] is not None
 
 
 def _never_writes(reading: Reading) -> bool:

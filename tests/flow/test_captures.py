@@ -31,6 +31,7 @@ NOTHING: Buckets = (0, 0, 0, 0)
 CANNOT_TELL = {
     "openai-v2": "never reports cache counts",
     "openllmetry-openai": "never reports OpenAI's cache writes",
+    "langchain-genai": "flex and priority lose cache reads and reasoning, and nothing names the tier",
     "agents-openllmetry": "has no usage on chat completions, and never reports OpenAI's cache writes",
     "langchain-openllmetry-both": "loses Anthropic's cache writes, and says 0 for them",
     "litellm-openinference": "never reports OpenAI's cache writes, nor any usage of Anthropic's streams",
