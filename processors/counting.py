@@ -18,6 +18,7 @@ from spanbudget.processors.call import LLMCall
 from spanbudget.processors.dialects import DETACHED_SCOPES, UNLINKED_SCOPES
 from spanbudget.processors.evidence import (
     combined,
+    exceeds,
     ids_contradict,
     may_be_one,
     mostly_overlaps,
@@ -71,7 +72,8 @@ class Decision(NamedTuple):
         action: `count` books `counted.call`; `restate` reverses `replaced` and books `counted.call`;
             `merge` and `skip` book nothing.
         reason: Why, one word: `new`, `response_id`, `ancestor`, `descendant`, `sibling`, `detached_trace`,
-            `aggregate`, `duplicate_span`, `no_call`.
+            `aggregate`, `aggregate_exceeds` (the same, and the agent says more than all calls below it that
+            told their usage: one of them may be missing), `duplicate_span`, `no_call`.
         counted: The counted call that the span now belongs to; None where it is no call.
         replaced: The entry that a `restate` reverses.
         taken_back: Counted aggregates whose children turned up: they are reversed.
@@ -447,7 +449,8 @@ class CallCounter:
         standing = [counted for counted in below or () if counted.stands]
         if any(tells_usage(counted.call) for counted in standing):
             back = self._cover(trace, call.parent_id, standing) if call.parent_id else ()
-            return Decision("merge", "aggregate", standing[-1], taken_back=back)
+            reason = "aggregate_exceeds" if exceeds(call, [one.call for one in standing]) else "aggregate"
+            return Decision("merge", reason, standing[-1], taken_back=back)
         silent = [counted for counted in standing if counted.call.usage_confidence == "unknown"]
         if len(silent) == 1:
             return self._merge(trace, call, silent[0], "aggregate", below)

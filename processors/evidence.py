@@ -126,6 +126,11 @@ def sums_agree(whole: LLMCall, parts: Sequence[LLMCall]) -> bool:
     return usage_known(whole) and all(usage_known(part) for part in parts) and _totals_agree(whole, parts)
 
 
+def exceeds(whole: LLMCall, parts: Sequence[LLMCall]) -> bool:
+    """Whether a call has more tokens than others have together."""
+    return usage_known(whole) and whole.usage.total > sum(part.usage.total for part in parts)
+
+
 def _totals_agree(one: LLMCall, others: Sequence[LLMCall]) -> bool:
     if one.usage.prompt != sum(other.usage.prompt for other in others):
         return False

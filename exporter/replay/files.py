@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ class SpanFile:
         decoder: Counts malformed spans.
 
     Raises:
-        InputError: The file cannot be opened.
+        InputError: The file cannot be read. It is opened when its spans are read, so that any number of files
+            may wait.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,13 +42,15 @@ class SpanFile:
         try:
             if path.is_dir():
                 raise InputError(f"{path}: is a folder; give the files in it")
-            self._raw: BinaryIO = path.open("rb")
+            path.stat()
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{path}: cannot be read: no permission")
 
     def spans(self) -> Iterator[SpanRecord]:
         """The spans in the order of the file; what cannot be read goes to `problems`."""
-        with self._raw as raw:
+        with self.path.open("rb") as raw:
             magic = raw.read(2)
             raw.seek(0)
             stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if magic == _GZIP_MAGIC else raw

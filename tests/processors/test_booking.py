@@ -142,6 +142,6 @@ def test_models_without_a_price_are_named_up_to_a_bound() -> None:
 def test_every_span_is_counted_under_what_became_of_it() -> None:
     books = booked([*sorted(FLOW, key=lambda one: one.end_ns), FLOW[2], span(90)])
     assert books.tallies(names.SPANS_COUNTED.name) == {"exact": 3}
-    assert books.tallies(names.SPANS_MERGED.name) == {"ancestor": 2, "aggregate": 1}
+    assert books.tallies(names.SPANS_MERGED.name) == {"ancestor": 2, "aggregate_exceeds": 1}
     assert books.tallies(names.SPANS_SKIPPED.name) == {"no_call": 2, "duplicate_span": 1}
     assert len(books.bookings) == 3 + 3 + 3

@@ -366,6 +366,7 @@ def test_a_hedged_call_that_was_cut_off_does_not_take_the_answer_of_the_other() 
         ("descendant", [inference_chat(2, at=(0, 10)), openai_chat(3, parent=2, at=(1, 12))]),
         ("sibling", [openai_chat(3, at=(1, 9)), inference_chat(2, at=(0, 10))]),
         ("aggregate", [openai_chat(3, parent=2, at=(1, 9)), agent(2, (900, 60), at=(0, 10))]),
+        ("aggregate_exceeds", [openai_chat(3, parent=2, at=(1, 9)), agent(2, (2700, 60), at=(0, 10))]),
         ("detached_trace", [openai_chat(3, at=(1, 9)), litellm(2, trace=7, at=(0, 10))]),
     ],
 )
@@ -526,7 +527,7 @@ def test_the_root_of_a_trace_that_was_halved_still_knows_of_its_calls() -> None:
     books = Books(counter=CallCounter(max_entries=100))
     books.book([openai_chat(n, parent=10**6, at=(n, n + 0.5)) for n in range(1, 301)])
     books.book([agent(10**6, (270_000, 18_000), at=(0, 400))])
-    assert books.reasons()[-1] == "aggregate"
+    assert books.reasons()[-1] == "aggregate_exceeds"  # of the forgotten ones it knows no tokens
 
 
 def test_ids_from_a_small_range_are_forgotten_with_their_calls() -> None:
