@@ -50,17 +50,17 @@ class SpanFile:
 
     def spans(self) -> Iterator[SpanRecord]:
         """The spans in the order of the file; what cannot be read goes to `problems`."""
-        with self.path.open("rb") as raw:
-            magic = raw.read(2)
-            raw.seek(0)
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if magic == _GZIP_MAGIC else raw
-            number = 0
-            try:
+        number = 0
+        try:
+            with self.path.open("rb") as raw:
+                magic = raw.read(2)
+                raw.seek(0)
+                stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if magic == _GZIP_MAGIC else raw
                 for number, line in enumerate(_lines(stream), 1):
                     self.position = raw.tell()
                     yield from self._line(line, number, stream)
-            except (OSError, EOFError, zlib.error) as error:
-                self._complain(number + 1, f"the rest cannot be read: {error}")
+        except (OSError, EOFError, zlib.error) as error:
+            self._complain(number + 1, f"the rest cannot be read: {error}")
 
     def _line(self, line: bytes, number: int, stream: BinaryIO | io.BufferedReader) -> Iterator[SpanRecord]:
         if not line.strip():
