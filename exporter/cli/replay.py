@@ -27,6 +27,8 @@ from spanbudget.exporter.replay.run import Replay
 from spanbudget.processors.booking import Booking
 from spanbudget.processors.spans import SpanRecord
 
+_PIPE_COLUMNS = 200  # a pipe or a file has no width of its own
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -131,4 +133,4 @@ def _summarise(run: Replay, malformed: int, form: str) -> None:
         click.echo(summary_json(summary))
     else:
         console = Console()
-        print_summary(summary, console if console.is_terminal else Console(width=140))
+        print_summary(summary, console if console.is_terminal else Console(width=_PIPE_COLUMNS))
