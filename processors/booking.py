@@ -8,11 +8,12 @@ from typing import Final, NamedTuple, Protocol
 from spanbudget.processors import names_out as names
 from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.call import LLMCall, PricedCall
-from spanbudget.processors.counting import CallCounter, Counted, Decision
+from spanbudget.processors.counting import CallCounter, Decision
 from spanbudget.processors.evidence import OVERLAP_TOLERANCE_NS
 from spanbudget.processors.ledger import Entry, SpendKey, entry_id
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import SpanRecord
+from spanbudget.processors.trace_memory import Counted
 
 LATE_NS: Final = 5_000_000_000
 """A span that is handed over this long after its end (5 s) may belong to a window that has closed."""

@@ -10,7 +10,6 @@ speed. What is forgotten is counted; the ledger remembers response ids and trace
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -34,35 +33,13 @@ from spanbudget.processors.evidence import (
     usage_known,
 )
 from spanbudget.processors.ledger import Entry
+from spanbudget.processors.trace_memory import CANDIDATES_MAX, Counted, Trace
 
 Action: TypeAlias = Literal["count", "restate", "merge", "skip"]
 DEPTH_MAX: Final = 1_000
 """Longest chain of parents that is followed; a longer one is a cycle or garbage."""
 ROOTS_SPAN_NS: Final = 60_000_000_000
 """Roots that ended this long before a call began (60 s) end the search: ends come roughly in order."""
-CANDIDATES_MAX: Final = 64
-"""Counted calls of a trace that are looked at as siblings, the newest first."""
-
-
-@dataclass(slots=True)
-class Counted:
-    """A call that is counted, as it stands; the memory of the counter, changed only by it and its owner.
-
-    Attributes:
-        call: The call as it is booked now.
-        scopes: The scopes whose spans are in it; one span of each, but for ancestors.
-        holders: The first span of each of `scopes`.
-        booked: The entry that books it, set by the owner; None before, and where it was refused.
-        first: Trace id and span id of the span that was the first to describe it.
-        stands: False once it was taken back.
-    """
-
-    call: LLMCall
-    scopes: tuple[str, ...]
-    holders: tuple[int, ...]
-    first: tuple[int, int]
-    booked: Entry | None = None
-    stands: bool = True
 
 
 class Decision(NamedTuple):
@@ -89,59 +66,6 @@ class Decision(NamedTuple):
 _NO_CALL: Final = Decision("skip", "no_call")
 
 
-class _Trace:
-    """What is remembered of one trace; few containers, because there is one for each request."""
-
-    __slots__ = ("by_prompt", "covered", "of_span", "parents", "seen_ns")
-
-    def __init__(self) -> None:
-        self.parents: dict[int, int] = {}  # span → parent, for every span that ended
-        self.of_span: dict[int, Counted] = {}  # span → the call it belongs to
-        self.covered: dict[int, list[Counted]] | None = None  # span that has not ended → calls below it
-        self.by_prompt: dict[int | None, list[Counted]] | None = None  # of a large trace, for its siblings
-        self.seen_ns = 0
-
-    def newest(self) -> list[Counted]:
-        """The counted calls, the newest first, `CANDIDATES_MAX` at most."""
-        return list(islice(reversed(self.of_span.values()), CANDIDATES_MAX))
-
-    def alike(self, call: LLMCall) -> Iterable[Counted]:
-        """The counted calls that may show the same tokens, the newest first; in a small trace all calls."""
-        if len(self.of_span) <= CANDIDATES_MAX or not usage_known(call):
-            return self.newest()
-        if self.by_prompt is None:
-            self.by_prompt = {}
-            for counted in {id(one): one for one in self.of_span.values()}.values():
-                self.index(counted)
-        same, unknown = self.by_prompt.get(call.usage.prompt, ()), self.by_prompt.get(None, ())
-        return [*islice(reversed(same), CANDIDATES_MAX), *islice(reversed(unknown), CANDIDATES_MAX)]
-
-    def index(self, counted: Counted) -> None:
-        """Puts a counted call where `alike` finds it."""
-        if self.by_prompt is not None:
-            known = usage_known(counted.call)
-            self.by_prompt.setdefault(counted.call.usage.prompt if known else None, []).append(counted)
-
-    def put_last(self, counted: Counted) -> None:
-        """Lets `alike` find a call after the others with its tokens, which still lack a second span."""
-        for key in (counted.call.usage.prompt, None):
-            calls = (self.by_prompt or {}).get(key, [])
-            for place in range(len(calls) - 1, max(len(calls) - CANDIDATES_MAX, 0) - 1, -1):
-                if calls[place] is counted:
-                    calls.insert(0, calls.pop(place))
-                    break
-
-    def take_covered(self, span_id: int) -> list[Counted] | None:
-        """The calls below a span that has ended now."""
-        return self.covered.pop(span_id, None) if self.covered else None
-
-    def cover(self, span_id: int, calls: Sequence[Counted]) -> None:
-        """Remembers calls below a span that has not ended."""
-        if self.covered is None:
-            self.covered = {}
-        self.covered.setdefault(span_id, []).extend(calls)
-
-
 class CallCounter:
     """Decides each span; safe for one thread.
 
@@ -156,18 +80,17 @@ class CallCounter:
     def __init__(self, *, max_entries: int = 50_000, max_age_ns: int = 900_000_000_000) -> None:
         self._max_entries = max_entries
         self._max_age_ns = max_age_ns
-        self._traces: OrderedDict[int, _Trace] = OrderedDict()  # a plain dict is slow at losing its oldest
+        # A plain dict is slow at losing its oldest.
+        self._traces: OrderedDict[int, Trace | Counted] = OrderedDict()
         self._by_response: dict[str, Counted] = {}
         self._same_id: dict[str, list[Counted]] = {}  # further calls with an id that a server drew twice
-        self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)  # calls whose span is a root
-        self._unlinked_roots: deque[Counted] = deque(
-            maxlen=CANDIDATES_MAX
-        )  # those of scopes that do not link
-        self._detached_roots: deque[Counted] = deque(
-            maxlen=CANDIDATES_MAX
-        )  # those of scopes that start traces
+        # Calls whose span is a root: all, of scopes that do not link, and of scopes that start traces.
+        self._roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)
+        self._unlinked_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)
+        self._detached_roots: deque[Counted] = deque(maxlen=CANDIDATES_MAX)
         self._size = 0
         self._newest_ns = 0
+        self._oldest_ns = 0  # when the trace that will be forgotten next was seen, at the earliest
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -175,37 +98,37 @@ class CallCounter:
 
     def knows(self, trace_id: int, span_id: int) -> bool:
         """Whether the span was already decided and is still remembered."""
-        trace = self._traces.get(trace_id)
+        trace = self._trace_of(trace_id)
         return trace is not None and span_id in trace.parents
-
-    def knows_response(self, response_id: str) -> bool:
-        """Whether a counted call with the response id is remembered."""
-        return response_id in self._by_response
-
-    def knows_trace(self, trace_id: int) -> bool:
-        """Whether anything of the trace is remembered."""
-        return trace_id in self._traces
 
     def first_described(self, trace_id: int, span_id: int) -> Entry | None:
         """The entry of the call that the span was the first to describe; None if it was not, or forgotten."""
         trace = self._traces.get(trace_id)
-        counted = trace.of_span.get(span_id) if trace is not None else None
-        return counted.booked if counted is not None and counted.first == (trace_id, span_id) else None
+        counted = trace.of_span.get(span_id) if isinstance(trace, Trace) else trace
+        if counted is None or counted.first != (trace_id, span_id):
+            return None
+        return counted.booked
 
     def remember(self, entry: Entry) -> None:
-        """Takes a standing call of the ledger into memory, as if its span had been decided here."""
+        """Takes a standing call of the ledger into memory, as if its span had been decided here.
+
+        It may have ended long before what memory holds, so it makes nothing else grow old.
+        """
         call = entry.priced.call
-        if self.knows(call.trace_id, call.span_id):
+        trace = self._trace_of(call.trace_id)
+        if trace is None:
+            trace = self._traces[call.trace_id] = Trace()
+        elif call.span_id in trace.parents:
             return
-        trace = self._trace(call.trace_id, call.end_ns)
-        counted = Counted(call, (call.scope,), (call.span_id,), (call.trace_id, call.span_id), entry)
+        trace.seen_ns = max(trace.seen_ns, call.end_ns)
+        counted = Counted(call, entry)
         self._keep(trace, call.span_id, call.parent_id)
         self._add(trace, counted)
         self._cover(trace, call.parent_id, [counted])
 
     def decide_other(self, trace_id: int, span_id: int, parent_id: int, end_ns: int) -> Decision:
         """Takes note of a span that is no call: it may stand between an agent and its calls."""
-        trace = self._traces.get(trace_id)
+        trace = self._trace_of(trace_id)
         if trace is None:
             if not parent_id:
                 return _NO_CALL
@@ -222,6 +145,8 @@ class CallCounter:
 
     def decide(self, call: LLMCall) -> Decision:
         """Decides a span that describes a call."""
+        if call.trace_id not in self._traces and not call.aggregate:
+            return self._decide_first(call)
         trace = self._trace(call.trace_id, call.end_ns)
         if call.span_id in trace.parents:
             return Decision("skip", "duplicate_span", trace.of_span.get(call.span_id))
@@ -240,28 +165,54 @@ class CallCounter:
         counted, reason = found
         return self._merge(trace, call, counted, reason, below)
 
-    def _trace(self, trace_id: int, end_ns: int) -> _Trace:
+    def _decide_first(self, call: LLMCall) -> Decision:
+        """Decides the first span of a trace, which can only be known by an id or as a root elsewhere."""
+        found = self._by_id(call) if call.response_id is not None else None
+        if found is None and (not call.parent_id or self._detached_roots):
+            found = self._detached(call)
+        if found is not None:
+            trace = self._trace(call.trace_id, call.end_ns)
+            self._keep(trace, call.span_id, call.parent_id)
+            return self._merge(trace, call, *found, None)
+        counted = self._traces[call.trace_id] = Counted(call)
+        if call.end_ns > self._newest_ns:
+            self._grow_old(call.end_ns)
+        self._size += 1
+        if self._size > self._max_entries:
+            self._forget(counted)
+        if call.response_id is not None:
+            self._index(call.response_id, counted)
+        if not call.parent_id:
+            self._add_root(counted)
+        return Decision("count", "new", counted)
+
+    def _trace_of(self, trace_id: int) -> Trace | None:
+        """The memory of a trace, if there is any."""
+        trace = self._traces.get(trace_id)
+        if isinstance(trace, Counted):
+            trace = self._traces[trace_id] = Trace.of(trace)
+        return trace
+
+    def _trace(self, trace_id: int, end_ns: int) -> Trace:
         """The memory of a trace, made the youngest; the oldest go when they are too old."""
-        traces = self._traces
-        trace = traces.get(trace_id)
+        trace = self._trace_of(trace_id)
         if trace is None:
-            trace = traces[trace_id] = _Trace()
+            trace = self._traces[trace_id] = Trace()
         else:
-            traces.move_to_end(trace_id)
+            self._traces.move_to_end(trace_id)
         if end_ns > trace.seen_ns:
             trace.seen_ns = end_ns
             if end_ns > self._newest_ns:
-                self._newest_ns = end_ns
-                self._forget_old()
+                self._grow_old(end_ns)
         return trace
 
-    def _keep(self, trace: _Trace, span_id: int, parent_id: int) -> None:
-        trace.parents[span_id] = parent_id if parent_id != span_id else 0  # a loop that would be run for long
+    def _keep(self, trace: Trace, span_id: int, parent_id: int) -> None:
+        trace.add_span(span_id, parent_id)
         self._size += 1
         if self._size > self._max_entries:
             self._forget(trace)
 
-    def _add(self, trace: _Trace, counted: Counted) -> None:
+    def _add(self, trace: Trace, counted: Counted) -> None:
         call = counted.call
         trace.of_span[call.span_id] = counted
         trace.index(counted)
@@ -275,21 +226,21 @@ class CallCounter:
         if first is not counted:
             self._same_id.setdefault(response_id, []).append(counted)
 
-    def _count(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
-        counted = Counted(call, (call.scope,), (call.span_id,), (call.trace_id, call.span_id))
+    def _count(self, trace: Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
+        counted = Counted(call)
         back = self._cover(trace, call.parent_id, [*(below or ()), counted]) if call.parent_id else ()
         self._add(trace, counted)
         return Decision("count", "new", counted, taken_back=back)
 
     def _merge(
-        self, trace: _Trace, call: LLMCall, counted: Counted, reason: str, below: list[Counted] | None
+        self, trace: Trace, call: LLMCall, counted: Counted, reason: str, below: list[Counted] | None
     ) -> Decision:
         """Adds a span to a counted call; restates the call where the span knows more."""
         back: Sequence[Counted] = ()
+        self._trace_of(counted.call.trace_id)  # which must know the call by its own span, whatever it becomes
         trace.of_span[call.span_id] = counted
-        if call.scope not in counted.scopes and not call.failed:  # a failed one may be the first of two tries
-            counted.scopes = (*counted.scopes, call.scope)
-            counted.holders = (*counted.holders, call.span_id)
+        if not call.failed:  # a failed one may be the first of two tries
+            counted.hold(call.scope, call.span_id)
         if call.parent_id:
             others = [one for one in below or () if one is not counted]
             back = self._cover(trace, call.parent_id, [*others, counted])
@@ -299,7 +250,7 @@ class CallCounter:
         replaced = counted.booked
         if counted.call.response_id is None and better.response_id is not None:
             self._index(better.response_id, counted)
-        counted.call = better
+        counted.become(better)
         return Decision("restate", reason, counted, replaced, back)
 
     @staticmethod
@@ -322,7 +273,7 @@ class CallCounter:
             other = counted.call
             if (
                 counted.stands
-                and call.scope not in counted.scopes
+                and not counted.has(call.scope)
                 and same_provider(call, other)
                 and overlaps(call, other)
                 and usage_agrees(call, other)
@@ -330,7 +281,7 @@ class CallCounter:
                 return counted, "response_id"
         return None
 
-    def _among(self, trace: _Trace, call: LLMCall, below: list[Counted]) -> tuple[Counted, str] | None:
+    def _among(self, trace: Trace, call: LLMCall, below: list[Counted]) -> tuple[Counted, str] | None:
         """The counted call below an ancestor that is the same call.
 
         An ancestor that shows other tokens than every call below it, and than their sum, is a call of its
@@ -347,19 +298,19 @@ class CallCounter:
             return standing[-1], "ancestor"
         return None
 
-    def _has_another(self, trace: _Trace, call: LLMCall, counted: Counted) -> bool:
+    def _has_another(self, trace: Trace, call: LLMCall, counted: Counted) -> bool:
         """Whether a counted call has a span of this scope that is neither above nor below this span."""
-        if call.scope not in counted.scopes:
+        if not counted.has(call.scope):
             return False
-        holder = counted.holders[counted.scopes.index(call.scope)]
+        holder = counted.holder(call.scope)
         return call.span_id not in self._ancestors(trace, holder) and holder not in self._ancestors(
             trace, call.parent_id
         )
 
-    def _related(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+    def _related(self, trace: Trace, call: LLMCall) -> tuple[Counted, str] | None:
         return self._above(trace, call) or self._sibling(trace, call)
 
-    def _above(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+    def _above(self, trace: Trace, call: LLMCall) -> tuple[Counted, str] | None:
         """A counted call above that is the same call and came first."""
         for span_id in self._ancestors(trace, call.parent_id):
             counted = trace.of_span.get(span_id)
@@ -370,7 +321,7 @@ class CallCounter:
                 return counted, "descendant"
         return None
 
-    def _sibling(self, trace: _Trace, call: LLMCall) -> tuple[Counted, str] | None:
+    def _sibling(self, trace: Trace, call: LLMCall) -> tuple[Counted, str] | None:
         """Another instrumentation's span of the same call, by trace, time, model and tokens.
 
         One of two wrappers lies inside the other; a candidate for which that is so goes before one that only
@@ -378,7 +329,7 @@ class CallCounter:
         """
         second: Counted | None = None
         for counted in trace.alike(call):
-            if call.scope in counted.scopes or not self._is_sibling(call, counted):
+            if counted.has(call.scope) or not self._is_sibling(call, counted):
                 continue
             if nested(call, counted.call, tolerance_ns=0):
                 second = counted
@@ -398,11 +349,7 @@ class CallCounter:
         for counted in self._elsewhere(call):
             if counted.call.end_ns < call.start_ns - ROOTS_SPAN_NS:
                 return None
-            if (
-                call.scope not in counted.scopes
-                and nested(call, counted.call)
-                and self._is_sibling(call, counted)
-            ):
+            if not counted.has(call.scope) and nested(call, counted.call) and self._is_sibling(call, counted):
                 return counted, "detached_trace"
         return None
 
@@ -412,7 +359,7 @@ class CallCounter:
             return reversed(self._detached_roots)
         if call.scope in DETACHED_SCOPES:
             traces = islice(reversed(self._traces.values()), CANDIDATES_MAX)
-            return (counted for trace in traces for counted in trace.newest())
+            return (one for kept in traces for one in (kept.newest() if isinstance(kept, Trace) else (kept,)))
         return reversed(self._roots if call.scope in UNLINKED_SCOPES else self._unlinked_roots)
 
     def _add_root(self, counted: Counted) -> None:
@@ -444,7 +391,7 @@ class CallCounter:
             return False
         return (usage_known(call) and usage_known(other)) or nested(call, other)
 
-    def _decide_aggregate(self, trace: _Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
+    def _decide_aggregate(self, trace: Trace, call: LLMCall, below: list[Counted] | None) -> Decision:
         """An agent or workflow span is counted only where no call below it has told its usage."""
         standing = [counted for counted in below or () if counted.stands]
         if any(tells_usage(counted.call) for counted in standing):
@@ -467,11 +414,11 @@ class CallCounter:
         return self._count(trace, call, below)
 
     @staticmethod
-    def _twin(trace: _Trace, call: LLMCall) -> Counted | None:
+    def _twin(trace: Trace, call: LLMCall) -> Counted | None:
         """Another framework's counted span of the same run of an agent."""
         for counted in trace.newest():
             other = counted.call
-            fits = other.aggregate and counted.stands and call.scope not in counted.scopes
+            fits = other.aggregate and counted.stands and not counted.has(call.scope)
             if fits and nested(call, other) and sums_agree(call, [other]):
                 return counted
         return None
@@ -488,7 +435,7 @@ class CallCounter:
         groups = (calls, *families.values(), *([one] for one in calls))
         return any(sums_agree(call, group) for group in groups)
 
-    def _cover(self, trace: _Trace, span_id: int, calls: Sequence[Counted]) -> list[Counted]:
+    def _cover(self, trace: Trace, span_id: int, calls: Sequence[Counted]) -> list[Counted]:
         """Tells the ancestors of calls, up to the first that has not ended; returns counted aggregates."""
         back: list[Counted] = []
         known = any(tells_usage(counted.call) for counted in calls)
@@ -507,36 +454,47 @@ class CallCounter:
         return back
 
     @staticmethod
-    def _ancestors(trace: _Trace, span_id: int) -> list[int]:
+    def _ancestors(trace: Trace, span_id: int) -> list[int]:
         chain: list[int] = []
         while span_id and len(chain) < DEPTH_MAX:
             chain.append(span_id)
             span_id = trace.parents.get(span_id, 0)
         return chain
 
-    def _forget_old(self) -> None:
-        horizon = self._newest_ns - self._max_age_ns
+    def _grow_old(self, now_ns: int) -> None:
+        """Moves the clock, and forgets the traces that are too old by it."""
+        self._newest_ns = now_ns
+        horizon = now_ns - self._max_age_ns
+        if horizon <= self._oldest_ns:
+            return
         while self._traces:
-            trace_id = next(iter(self._traces))
-            if self._traces[trace_id].seen_ns >= horizon:
+            trace_id, kept = next(iter(self._traces.items()))
+            seen_ns = kept.call.end_ns if isinstance(kept, Counted) else kept.seen_ns
+            if seen_ns >= horizon:
+                self._oldest_ns = seen_ns
                 return
             self._forget_trace(trace_id)
 
-    def _forget(self, current: _Trace) -> None:
+    def _forget(self, current: Trace | Counted) -> None:
         """At the bound: forgets the longest unused traces; one that alone passes it loses its older half."""
         while self._size > self._max_entries:
             trace_id = next(iter(self._traces))
             if self._traces[trace_id] is current:
-                self._halve(current)
+                if isinstance(current, Trace):
+                    self._halve(current)
                 return
             self._forget_trace(trace_id)
 
     def _forget_trace(self, trace_id: int) -> None:
         trace = self._traces.pop(trace_id)
-        self._drop(trace.of_span.values())
-        self._size -= len(trace.parents)
+        if isinstance(trace, Counted):
+            self._size -= 1
+            self._forget_call(trace)
+        else:
+            self._size -= len(trace.parents)
+            self._drop(trace.of_span.values())
 
-    def _halve(self, trace: _Trace) -> None:
+    def _halve(self, trace: Trace) -> None:
         dropped = []
         for span_id in list(trace.parents)[: (len(trace.parents) + 1) // 2]:
             del trace.parents[span_id]
@@ -554,9 +512,15 @@ class CallCounter:
 
     def _drop(self, calls: Iterable[Counted]) -> None:
         for counted in {id(one): one for one in calls}.values():
-            self.forgotten += counted.stands
-            response_id = counted.call.response_id
-            if response_id is not None:
+            self._forget_call(counted)
+
+    def _forget_call(self, counted: Counted) -> None:
+        self.forgotten += counted.stands
+        response_id = counted.call.response_id
+        if response_id is not None:
+            if response_id not in self._same_id and self._by_response.get(response_id) is counted:
+                del self._by_response[response_id]
+            else:
                 self._forget_id(response_id, counted)
 
     def _forget_id(self, response_id: str, counted: Counted) -> None:

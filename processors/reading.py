@@ -32,7 +32,7 @@ from spanbudget.processors.dialects import (
 )
 from spanbudget.processors.model_names import ModelName, Namer
 from spanbudget.processors.outcome import reason_without_usage
-from spanbudget.processors.spans import STATUS_ERROR, SpanRecord
+from spanbudget.processors.spans import SPAN_ID_END, STATUS_ERROR, TRACE_ID_END, SpanRecord
 from spanbudget.processors.tokens import Reading, plain_usage, usage_of
 from spanbudget.processors.usage_text import counts_of, details_of, parse_mapping
 
@@ -164,14 +164,16 @@ class SpanReader:
         return found
 
     def _is_sound(self, span: SpanRecord) -> bool:
-        reason = None
-        if not span.trace_id or not span.span_id:
-            reason = "no_span_id"
-        elif not 0 < span.end_ns < TIME_MAX_NS:
-            reason = "bad_time"
-        if reason:
-            self.rejected[reason] = self.rejected.get(reason, 0) + 1
-        return reason is None
+        if (
+            0 < span.trace_id < TRACE_ID_END
+            and 0 < span.span_id < SPAN_ID_END
+            and 0 <= span.parent_id < SPAN_ID_END
+            and 0 < span.end_ns < TIME_MAX_NS
+        ):
+            return True
+        reason = _unsound(span)
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return False
 
     def _call(self, span: SpanRecord, found: list[object], shape: "_Shape") -> LLMCall:
         usage = plain_usage(found) if shape.plain else None
@@ -267,6 +269,13 @@ class _Shape:
     name: ModelName
     asked: str | None
     answered: str | None
+
+
+def _unsound(span: SpanRecord) -> str:
+    """Why a span is refused that is not sound."""
+    if not span.trace_id or not span.span_id:
+        return "no_span_id"
+    return "bad_id" if 0 < span.end_ns < TIME_MAX_NS else "bad_time"
 
 
 def _without_usage(

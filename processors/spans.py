@@ -9,6 +9,9 @@ from opentelemetry.trace import StatusCode
 STATUS_UNSET: Final = 0
 STATUS_OK: Final = 1
 STATUS_ERROR: Final = 2
+TRACE_ID_END: Final = 1 << 128
+SPAN_ID_END: Final = 1 << 64
+"""Ids are below these; 0 is no id."""
 
 _NO_ATTRIBUTES: Final[Mapping[str, object]] = {}
 

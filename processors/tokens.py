@@ -32,11 +32,11 @@ def plain_usage(found: list[object]) -> Usage | None:
     This is `usage_of` for the common case: whole, believable counts with the cached tokens inside the input.
     """
     prompt, output = found[Field.INPUT], found[Field.OUTPUT]
-    read, write, reasoning = (
-        found[Field.CACHE_READ] or 0,
-        found[Field.CACHE_WRITE] or 0,
-        found[Field.REASONING],
-    )
+    read, write, reasoning = found[Field.CACHE_READ], found[Field.CACHE_WRITE], found[Field.REASONING]
+    if read is None:
+        read = 0
+    if write is None:
+        write = 0
     if not (type(prompt) is int and type(output) is int and type(read) is int and type(write) is int):
         return None
     if read < 0 or write < 0 or not 0 < output <= TOKENS_MAX or not read + write <= prompt <= TOKENS_MAX:
