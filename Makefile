@@ -6,6 +6,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/ready
 REPORTS := build/reports
+FUZZ_SECONDS ?= 60
 
 # Unset what would leak in from the machine: a foreign environment or another project's path.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -16,7 +17,7 @@ MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls
   --allow-any-generics --no-warn-return-any --no-warn-unused-ignores --no-strict-equality \
   --disable-error-code=arg-type
 
-.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak bench accuracy format lock clean
+.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak fuzz bench accuracy format lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -75,6 +76,13 @@ test-server: $(READY) ## tests that start a real server
 soak: $(READY) ## long repetitions (SOAK_ROUNDS=5 makes it short), with new random examples each time
 	@mkdir -p $(REPORTS)
 	$(PY) -m pytest --junitxml=$(REPORTS)/soak.xml --hypothesis-profile=default -m soak || test $$? -eq 5
+
+# libFuzzer leaves an input that it fails on under build/, as `build/crash-…`.
+fuzz: $(READY) ## random and mutated input under atheris (FUZZ_SECONDS=60)
+	@mkdir -p build
+	@$(PY) -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4' || echo 'atheris is not available for this Python: nothing is fuzzed'
+	$(PY) tests/fuzz/atheris_spans.py -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/
+	$(PY) tests/fuzz/atheris_lines.py -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/
 
 bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each, only to see that they run)
 	$(PY) benchmarks/run.py $(if $(BENCH_QUICK),--quick)

@@ -27,6 +27,8 @@ from spanbudget.processors.span_processor import BudgetSpanProcessor
 
 EXIT_SECONDS_MAX: Final = 10.0
 """How long the end of the process waits for the ledger."""
+FORK_SECONDS_MAX: Final = 1.0
+"""How long a fork waits for the worker to end its batch: milliseconds, unless the ledger is locked."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class _Process:
         lock: Guards the rest.
         running: None where SpanBudget is off.
         shared: The instruments on the global meter provider; they can be created only once.
+        paused: Pipelines that stand still while a thread forks, by the thread's id.
         hooked: Whether the hooks for exit and fork are in place; they cannot be taken back.
         warned: Whether the missing SDK was told.
     """
@@ -74,6 +77,7 @@ class _Process:
     lock: threading.RLock = field(default_factory=threading.RLock)
     running: _Running | None = None
     shared: BudgetInstruments | None = None
+    paused: dict[int, Pipeline] = field(default_factory=dict)
     hooked: bool = False
     warned: bool = False
 
@@ -168,7 +172,9 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         _process.hooked = True
         # Exit hooks run last in, first out: before those of the providers, which were there earlier.
         atexit.register(_finish)
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
+        )
         # A child of multiprocessing ends without exit hooks, but with finalizers that it registers itself.
         multiprocessing_util.register_after_fork(_process, _finish_with_child)
     return running
@@ -232,9 +238,23 @@ def _finish() -> None:
         running.outlet = None
 
 
+def _before_fork() -> None:
+    """Forks between two batches: nothing in a child can release what the parent's worker holds."""
+    running = _process.running
+    if running is not None and running.pipeline.pause(FORK_SECONDS_MAX):
+        _process.paused[threading.get_ident()] = running.pipeline
+
+
+def _after_fork_in_parent() -> None:
+    pipeline = _process.paused.pop(threading.get_ident(), None)
+    if pipeline is not None:
+        pipeline.resume()
+
+
 def _after_fork() -> None:
     """Starts anew in a forked child: the parent's threads, locks and sockets are not the child's."""
     _process.lock = threading.RLock()
+    _process.paused.clear()
     running = _process.running
     if running is None:
         return

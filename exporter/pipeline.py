@@ -297,6 +297,20 @@ class Pipeline:
             self._store.close()
             self._spool.close()
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Lets the worker end its batch and keeps it from the next one until this thread calls `resume`.
+
+        A lock inside SQLite that another thread holds at a fork stays locked in the child for ever.
+
+        Returns:
+            False when time ran out: nothing is paused.
+        """
+        return self._work.acquire(timeout=timeout_seconds)
+
+    def resume(self) -> None:
+        """Ends a `pause` of this thread."""
+        self._work.release()
+
     def after_fork(self) -> None:
         """In a forked child: leaves the parent's spans to the parent and begins with nothing."""
         self._begin()

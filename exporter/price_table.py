@@ -1,13 +1,13 @@
 """The prices that genai-prices ships, compiled to integer rates.
 
-genai-prices is data and name resolver here; its own arithmetic (65 µs a call) never runs. It is imported at
-the first price that is asked for, because the import takes 150 ms, and it is never updated from the network.
+genai-prices is data and name resolver here; its own arithmetic (65 µs a call) never runs. It is imported by
+`load` or at the first price that is asked for, because the import takes 150 ms, and it is never updated from
+the network.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from importlib.metadata import version as installed_version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -50,18 +50,27 @@ class GenaiPriceTable:
 
     def __init__(self) -> None:
         self._version = f"genai-prices:{installed_version('genai-prices')}"
+        self._providers: list[Provider] | None = None
 
     @property
     def version(self) -> str:
         """Version of genai-prices and of its prices, `genai-prices:0.2.3`."""
         return self._version
 
-    @cached_property
-    def providers(self) -> "list[Provider]":
-        """All providers of the bundled data; the first use imports genai-prices."""
+    def load(self) -> "list[Provider]":
+        """Imports the bundled data, before there are threads: an import lock held at a fork stays locked."""
         from genai_prices.data import providers  # noqa: PLC0415 - 150 ms and 26 MB
 
+        self._providers = providers
         return providers
+
+    @property
+    def providers(self) -> "list[Provider]":
+        """All providers of the bundled data; the first use loads it.
+
+        No `cached_property`, which holds a lock in Python 3.11 that a forked child would wait for.
+        """
+        return self.load() if self._providers is None else self._providers
 
     def compile(self, provider: str | None, model: str, tier: str | None) -> RateHistory | None:
         """See `PriceSource.compile`."""

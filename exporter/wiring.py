@@ -120,6 +120,7 @@ def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
     """
     ledger = config.ledger
     table = GenaiPriceTable()
+    table.load()
     spool = Spool(spool_path(ledger.url), ledger.spool_max_mb << 20)
     return Pipeline(
         make_parts=lambda: make_parts(config, PriceBook(table, config.prices), retention=retention),

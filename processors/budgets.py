@@ -169,7 +169,7 @@ class BudgetBook:
         ValueError: Two budgets have the same name.
     """
 
-    __slots__ = ("_by_name", "_lanes", "_names", "_routes", "_routes_max", "_shared")
+    __slots__ = ("_by_call", "_by_name", "_lanes", "_names", "_routes", "_routes_max", "_shared")
 
     def __init__(
         self, budgets: Sequence[Budget], *, children_max: int = CHILDREN_MAX, routes_max: int = ROUTES_MAX
@@ -180,6 +180,7 @@ class BudgetBook:
         self._lanes = {budget.name: _Lane(budget, children_max) for budget in budgets}
         self._names = tuple(sorted({name for budget in budgets for name in _label_names(budget)}))
         self._routes: dict[tuple[Labels, CallIdentity], _Route] = {}
+        self._by_call: dict[tuple[object, ...], tuple[Labels, _Route]] = {}
         self._shared: dict[tuple[str | None, ...], _Route] = {}
         self._routes_max = routes_max
 
@@ -210,7 +211,18 @@ class BudgetBook:
 
     def windows_of(self, call: LLMCall) -> tuple[SpendKey, ...]:
         """The running totals that a call belongs to; see `windows`."""
-        return self.windows(call.labels, identity_of(call), call.end_ns)
+        labels, end_ns = call[18], call[15]
+        # Labels are shared from call to call; to hash what is in them would cost as much as all the rest.
+        key = (id(labels), call[4:9], call[10])
+        known = self._by_call.get(key)
+        if known is None or known[0] is not labels:
+            identity = identity_of(call)
+            route = self._routes.get((labels, identity)) or self._learn(labels, identity)
+            if len(self._by_call) >= self._routes_max:
+                self._by_call.clear()
+            known = self._by_call[key] = (labels, route)
+        start_ns, until_ns, keys = known[1].current
+        return keys if start_ns <= end_ns < until_ns else known[1].refresh(end_ns)
 
     def keys_at(self, budget: str, child: str, now_ns: int) -> tuple[SpendKey, ...]:
         """The totals whose sum is the spend at `now_ns`: one, or a rolling period's slices, up to 2160."""
@@ -266,7 +278,7 @@ class BudgetBook:
             if value is not None:
                 values[name] = value
         if len(self._routes) >= self._routes_max:
-            self._routes, self._shared = {}, {}
+            self._routes, self._shared, self._by_call = {}, {}, {}
         # Labels that no budget looks at (sessions, say) share one route, so that its windows are made once.
         relevant = tuple(values.get(name) for name in self._names)
         route = self._shared.get(relevant)

@@ -2,9 +2,10 @@
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from operator import itemgetter
+from typing import Final, TypeAlias
 
 from spanbudget.processors.attribution import Attribution
 from spanbudget.processors.call import (
@@ -73,6 +74,7 @@ class SpanReader:
         self._blank: list[object] = [None] * self._width
         self._last: list[int] = [99] * self._width
         self._shapes: dict[tuple[object, ...], _Shape | None] = {}
+        self._picks: dict[tuple[str, ...], _Pick | None] = {}
         self.rejected: dict[str, int] = {}
 
     def read(self, span: SpanRecord) -> LLMCall | None:
@@ -141,7 +143,36 @@ class SpanReader:
         )
 
     def _collect(self, attributes: Mapping[str, object]) -> list[object]:
-        """The best value of each field; where a span has several spellings, the first of the table wins."""
+        """The best value of each field; where a span has several spellings, the first of the table wins.
+
+        One emitter sets the same keys again and again, so what is where is worked out once for each set.
+        """
+        keys = tuple(attributes)
+        pick = self._picks.get(keys, _UNSEEN)
+        if pick is _UNSEEN:
+            pick = self._pick_of(keys)
+        if pick is not None:
+            values = list(attributes.values())
+            if None not in values and "" not in values:
+                values.append(None)
+                return list(pick(values))  # type: ignore[operator]
+        return self._collect_slowly(attributes)
+
+    def _pick_of(self, keys: tuple[str, ...]) -> "_Pick | None":
+        """What picks each field's value among those of the keys, behind which a None stands."""
+        best: dict[int, tuple[int, int]] = {}
+        for index, key in enumerate(keys):
+            place, rank = self._slots.get(key, (self._width, 0))
+            if rank < best.get(place, (1 << 16, 0))[0]:
+                best[place] = (rank, index)
+        places = [best[place][1] if place in best else -1 for place in range(self._width)]
+        pick = itemgetter(*places) if self._also.keys().isdisjoint(keys) else None
+        if len(self._picks) >= _SHAPES_MAX:
+            self._picks.clear()
+        self._picks[keys] = pick
+        return pick
+
+    def _collect_slowly(self, attributes: Mapping[str, object]) -> list[object]:
         found = self._blank.copy()
         ranks: list[int] | None = None
         slots = self._slots
@@ -295,6 +326,7 @@ def _without_usage(
     return NO_USAGE, "unknown", (reason,)
 
 
+_Pick: TypeAlias = Callable[[Sequence[object]], tuple[object, ...]]
 _UNSEEN: Final = object()
 _SHAPES_MAX: Final = 4096
 _TIERS: Final = {name: name for name in ("default", "standard", "flex", "priority", "batch", "auto")}

@@ -7,7 +7,15 @@ Encoding"). The capture format is one finished span a line with plain attributes
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from spanbudget.processors.spans import STATUS_ERROR, STATUS_OK, STATUS_UNSET, SpanRecord, exceptions_of
+from spanbudget.processors.spans import (
+    SPAN_ID_END,
+    STATUS_ERROR,
+    STATUS_OK,
+    STATUS_UNSET,
+    TRACE_ID_END,
+    SpanRecord,
+    exceptions_of,
+)
 
 NESTING_MAX: Final = 16
 """Deepest attribute value that is read; deeper ones are dropped."""
@@ -67,9 +75,9 @@ class SpanDecoder:
         scope, status = _mapping(span.get("scope")), _mapping(span.get("status"))
         events = [(str(event.get("name")), event.get("attributes")) for event in _objects(span.get("events"))]
         return SpanRecord(
-            int(span["trace_id"], 16),
-            int(span["span_id"], 16),
-            int(span.get("parent_id") or "0", 16),
+            _id(span["trace_id"], TRACE_ID_END),
+            _id(span["span_id"], SPAN_ID_END),
+            _id(span.get("parent_id") or "0", SPAN_ID_END),
             str(span.get("name", "")),
             str(scope.get("name") or ""),
             str(scope.get("version") or ""),
@@ -95,9 +103,9 @@ def _otlp_span(
     events = _objects(span.get("events"))
     flags = span.get("flags", 1)
     return SpanRecord(
-        int(_first(span, "traceId", "trace_id") or "", 16),
-        int(_first(span, "spanId", "span_id") or "", 16),
-        int(_first(span, "parentSpanId", "parent_span_id") or "0", 16),
+        _id(_first(span, "traceId", "trace_id") or "", TRACE_ID_END),
+        _id(_first(span, "spanId", "span_id") or "", SPAN_ID_END),
+        _id(_first(span, "parentSpanId", "parent_span_id") or "0", SPAN_ID_END),
         str(span.get("name", "")),
         str(scope.get("name") or ""),
         str(scope.get("version") or ""),
@@ -110,6 +118,14 @@ def _otlp_span(
         exceptions_of((str(event.get("name")), _attributes(event.get("attributes"))) for event in events),
         bool(flags & 1) if isinstance(flags, int) else True,
     )
+
+
+def _id(text: Any, end: int) -> int:
+    """An id in hexadecimal; 0 is left to the reader, which has a reason of its own for it."""
+    number = int(text, 16)
+    if not 0 <= number < end:
+        raise MalformedSpanError("an id is negative or too long")
+    return number
 
 
 def _attributes(pairs: object) -> dict[str, object]:

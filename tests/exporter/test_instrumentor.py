@@ -435,6 +435,30 @@ def test_a_child_forked_while_its_parent_collects_can_collect() -> None:
 
 
 @FORKS_WITH_THREADS
+def test_a_fork_waits_until_a_batch_is_booked(config: Path, provider: TracerProvider) -> None:
+    pipeline = instrument(config, tracer_provider=provider)
+    assert pipeline is not None
+    booking, done = threading.Event(), threading.Event()
+
+    def book() -> None:
+        assert pipeline.pause(10)
+        booking.set()
+        done.wait(0.2)
+        done.set()
+        pipeline.resume()
+
+    worker = threading.Thread(target=book)
+    worker.start()
+    assert booking.wait(10)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - runs in the child
+        os._exit(0 if done.is_set() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    worker.join()
+    assert pipeline.flush()
+
+
+@FORKS_WITH_THREADS
 def test_a_forked_child_counts_from_0_and_does_not_disturb_its_parent(
     config: Path, provider: TracerProvider
 ) -> None:

@@ -3,8 +3,11 @@
 import contextlib
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -94,6 +97,25 @@ def test_the_worker_books_without_being_asked(pipelines, tmp_path):
         assert time.monotonic() < deadline, "the worker never booked the span"
         time.sleep(0.01)
     reader.close()
+
+
+def test_the_worker_imports_nothing(tmp_path):
+    """A child that is forked in the middle of an import on another thread waits for that import for ever."""
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_pipeline import call, open_pipeline, settings, tracer_of\n"
+        "pipeline = open_pipeline(settings(sys.argv[1]))\n"
+        "tracer, before = tracer_of(pipeline), set(sys.modules)\n"
+        "call(tracer)\n"
+        "assert pipeline.flush() and pipeline.budget_states()[0].spent.cost\n"
+        "print(*(set(sys.modules) - before))\n"
+        "pipeline.shutdown()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == []
 
 
 def test_state_survives_a_restart(pipelines, tmp_path):

@@ -267,7 +267,9 @@ BAD_SPANS = {
     "no trace id": {"trace_id": None}, "a trace id that is no number": {"trace_id": "xyz"},
     "no times": {"start_ns": None, "end_ns": None}, "an unknown status": {"status": {"code": "FINE"}},
     "a status that is a word": {"status": "OK"}, "attributes that are a list": {"attributes": [1]},
-    "a scope that is a word": {"scope": "x"}, "events that are an object": {"events": {"a": 1}},
+    "a trace id that is too long": {"trace_id": "f" * 33}, "a negative span id": {"span_id": "-2"},
+    "a parent id that is too long": {"parent_id": "f" * 17}, "a scope that is a word": {"scope": "x"},
+    "events that are an object": {"events": {"a": 1}},
 }  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def on_some_span(name: str) -> Counter[Buckets]:
     where the true call read from or wrote to a cache, that number is on the same span too.
     """
     by_trace = defaultdict(list)
-    cases = {}
+    cases: dict[object, list[int]] = {}
     for span in spans_of(name):
         by_trace[span.trace_id].append(span)
         if "test.case" in span.attributes:

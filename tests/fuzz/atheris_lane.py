@@ -1,5 +1,6 @@
 """What the atheris targets share: coverage-guided fuzzing, where atheris is installed.
 
+    make fuzz
     python tests/fuzz/atheris_spans.py [libFuzzer options, such as -max_total_time=60]
 
 The lane is optional, because atheris is not made for every Python and machine: without it a target says so

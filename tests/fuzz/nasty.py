@@ -160,8 +160,8 @@ attributes = (
 times = st.integers(NOW_NS - 10**10, NOW_NS) | st.sampled_from(
     [0, -1, 1, -(10**30), NOW_NS, TIME_MAX_NS - 1, TIME_MAX_NS, 2**63, 10**40]
 )
-span_ids = st.integers(0, 6) | st.sampled_from([2**63, 2**64 - 1])
-trace_ids = st.integers(0, 3) | st.just(2**128 - 1)
+span_ids = st.integers(0, 6) | st.sampled_from([2**63, 2**64 - 1, 2**64, -1])
+trace_ids = st.integers(0, 3) | st.sampled_from([2**128 - 1, 2**128, -1])
 
 spans = st.builds(
     SpanRecord,
@@ -281,8 +281,9 @@ def check_call(call: LLMCall) -> None:
     else:
         assert call.reasons
     assert 0 < call.start_ns <= call.end_ns < TIME_MAX_NS
-    assert call.trace_id
-    assert call.span_id
+    assert 0 < call.trace_id < 2**128
+    assert 0 < call.span_id < 2**64
+    assert 0 <= call.parent_id < 2**64
     for cost in (call.reported_cost, call.claimed_cost):
         assert cost is None or (type(cost) is int and cost >= 0)
     assert all(type(text) is str and text for label in call.labels for text in label)

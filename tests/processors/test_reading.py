@@ -209,12 +209,21 @@ def test_litellm_is_known_on_the_applications_own_span() -> None:
     [
         ({"trace_id": 0}, "no_span_id"), ({"span_id": 0}, "no_span_id"), ({"end_ns": 0}, "bad_time"),
         ({"end_ns": -5}, "bad_time"), ({"end_ns": 7_258_118_400_000_000_000}, "bad_time"),
+        ({"trace_id": -1}, "bad_id"), ({"trace_id": 2**128}, "bad_id"), ({"span_id": -1}, "bad_id"),
+        ({"span_id": 2**64}, "bad_id"), ({"parent_id": -1}, "bad_id"), ({"parent_id": 2**64}, "bad_id"),
     ],
 )  # fmt: skip
 def test_a_malformed_span_is_rejected_and_counted(change, reason) -> None:
     one = reader()
     assert one.read(span(1, genai(), scope=GENAI_OPENAI)._replace(**change)) is None
     assert one.rejected == {reason: 1}
+
+
+def test_the_greatest_ids_are_ids() -> None:
+    one = span(1, genai(), scope=GENAI_OPENAI)._replace(
+        trace_id=2**128 - 1, span_id=2**64 - 1, parent_id=2**64 - 1
+    )
+    assert read(one).trace_id == 2**128 - 1
 
 
 def test_a_start_after_the_end_is_the_end() -> None:

@@ -109,7 +109,6 @@ def quiet_service(requests: int) -> Iterator[str]:
         yield line_of(wrapper, number, 0, INFERENCE, (start, start + 10**9 + 1), poor)
 
 
-@pytest.mark.xfail(reason="calls remembered from the ledger age those that the batch before has counted")
 def test_a_quiet_service_replayed_twice_counts_once(tmp_path):
     """600 requests and one more: 601 calls, however often."""
     path, ledger = tmp_path / "spans.jsonl", tmp_path / "ledger.db"

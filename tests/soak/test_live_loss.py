@@ -202,10 +202,6 @@ def test_eight_processes_share_one_ledger(tmp_path):
     assert totals.requests("everything") == 8 * spans
 
 
-@pytest.mark.xfail(
-    reason="a lock of the price table that the worker holds at the fork is never released in the child",
-    strict=False,
-)
 def test_forks_while_busy_lose_nothing_and_count_nothing_twice(tmp_path):
     ledger = tmp_path / "ledger.db"
     done = subprocess.run(

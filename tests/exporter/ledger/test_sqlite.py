@@ -17,6 +17,8 @@ from spanbudget.exporter.ledger.touched import TouchedCalls
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Spend
 
+SOAK_ROUNDS = int(os.environ.get("SOAK_ROUNDS", "50"))
+
 
 @pytest.fixture
 def path(tmp_path) -> Path:
@@ -240,7 +242,7 @@ def test_settled_money_survives_kill_9(tmp_path, batches):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(SOAK_ROUNDS))
 def test_settled_money_survives_kill_9_at_any_moment(tmp_path, seed):
     kill_while_appending(tmp_path / "ledger.db", seed, random.Random(seed).randrange(1, 301))
 
