@@ -19,12 +19,13 @@ Value: TypeAlias = str | int | bytes | bytearray | None
 
 OWN: Final = ("id", "end_ns", "start_ns", "parent_id", "response_id", "labels")
 COUNTS: Final = (
-    *("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
+    *("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens"),
+    *("cache_write_1h_tokens", "output_tokens", "reasoning_tokens"),
     *("cost_pico", "cost_input_pico", "cost_cache_read_pico", "cost_cache_write_pico", "cost_output_pico"),
 )
 RARE: Final = (
-    *("cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens"),
-    *("audio_cache_read_tokens", "image_input_tokens", "reported_cost_pico", "claimed_cost_pico"),
+    *("audio_input_tokens", "audio_output_tokens", "audio_cache_read_tokens", "image_input_tokens"),
+    *("reported_cost_pico", "claimed_cost_pico"),
     "web_searches",
 )
 SHAPE: Final = (
@@ -122,7 +123,7 @@ class Encoder:
             call, cost, cost_input, cost_read, cost_write, cost_output, price_id, confidence, why = priced[:]
             _, _, parent, scope, provider, model, asked, answered, operation, aggregate, tier = call[:11]
             usage, usage_confidence, reasons, start_ns, end_ns, failed, response_id, labels = call[11:19]
-            total, read, write, _, _, output, reasoning, _, _, _, _ = usage[:]
+            total, read, write, write_5m, write_1h, output, reasoning, _, _, _, _ = usage[:]
             names = (kind, scope, provider, model, asked, answered, operation, aggregate, tier)
             shape = (*names, usage_confidence, confidence, reasons, why, price_id, failed)
             number = shape_number(shape)
@@ -140,6 +141,8 @@ class Encoder:
                     absent if total is None else total,
                     absent if read is None else read,
                     absent if write is None else write,
+                    absent if write_5m is None else write_5m,
+                    absent if write_1h is None else write_1h,
                     absent if output is None else output,
                     absent if reasoning is None else reasoning,
                     absent if cost is None else cost,
@@ -168,20 +171,18 @@ class Encoder:
 def _rare(call: LLMCall) -> tuple[int | None, ...]:
     usage = call.usage
     return (
-        *(usage.cache_write_5m, usage.cache_write_1h, usage.audio_input, usage.audio_output),
-        *(usage.audio_cache_read, usage.image_input, call.reported_cost, call.claimed_cost),
-        call.web_searches,
+        *(usage.audio_input, usage.audio_output, usage.audio_cache_read, usage.image_input),
+        *(call.reported_cost, call.claimed_cost, call.web_searches),
     )
 
 
 def has_rare(entries: Sequence[Entry]) -> bool:
     """Whether any entry has a value in a `RARE` column."""
-    few, some, many = (None,) * 2, (None,) * 3, (None,) * 4
+    some, many = (None,) * 3, (None,) * 4
     for entry in entries:
         call = entry[2][0]
-        usage = call[11]
-        # The two lifetimes of cache writes; audio and images; reported and claimed costs, and searches.
-        if usage[3:5] != few or usage[7:] != many or call[19:] != some:
+        # Audio and images; reported and claimed costs, and searches.
+        if call[11][7:] != many or call[19:] != some:
             return True
     return False
 
@@ -196,13 +197,12 @@ def entry_of(row: Sequence[Any], windows: tuple[SpendKey, ...] = ()) -> Entry:
     if bytes in map(type, row[1:]):
         row = (row[0], *map(plain, row[1:]))
     entry_key, end_ns, start_ns, parent, response_id, labels = row[:6]
-    plain_input, read, write, output, reasoning, cost, *parts = row[6:16]
-    write_5m, write_1h, audio_in, audio_out, audio_read, image, reported, claimed, searches = row[16:25]
+    tokens, cost, parts = row[6:13], row[13], row[14:18]
+    audio_in, audio_out, audio_read, image, reported, claimed, searches = row[18:25]
     kind, scope, provider, model, asked, answered, operation, aggregate, tier = row[25:34]
     usage_confidence, cost_confidence, reasons, price_id, failed = row[34:]
     usage_reasons, price_reasons = reasons_of(reasons)
     trace, span = int.from_bytes(entry_key[:16], "big"), int.from_bytes(entry_key[16:24], "big")
-    tokens = (plain_input, read, write, write_5m, write_1h, output, reasoning)
     usage = Usage(*tokens, audio_in, audio_out, audio_read, image)
     fields: list[Any] = [trace, span, parent % (1 << 64), scope, provider, model, asked, answered, operation]
     fields += [bool(aggregate), tier, usage, usage_confidence, usage_reasons, start_ns, end_ns, bool(failed)]
