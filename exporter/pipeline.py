@@ -17,7 +17,7 @@ from spanbudget.exporter.ledger.records import call_to_record, record_to_call, r
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
-from spanbudget.processors.booking import Booker, Booking, Link, Observed
+from spanbudget.processors.booking import Booker, Link, Observed
 from spanbudget.processors.budgets import BudgetBook, BudgetState
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
@@ -29,7 +29,7 @@ from spanbudget.processors.spans import record_of
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
-BATCH_MAX: Final = 512
+BATCH_MAX: Final = 1024
 """Spans that are booked in one transaction, at most."""
 
 _logger = logging.getLogger(__name__)
@@ -204,22 +204,34 @@ class Pipeline:
                 taken += self._take_spooled(now_ns)
             return taken
 
-    def book(self, batch: Sequence[Observed], now_ns: int) -> list[Booking]:
+    def book(self, batch: Sequence[Observed], now_ns: int) -> None:
         """Counts, prices and appends a batch; the ledger is asked for what memory does not know."""
         with self._work:
             booker = self._parts.booker
             for since_ns, until_ns in booker.unloaded(batch, now_ns):
                 booker.remember(self._store.standing(since_ns, until_ns))
-            bookings = self._each(lambda observed: booker.book(observed, now_ns), batch)
-            entries = [entry for booking in bookings for entry in booking.entries]
+            entries, sampled = self._booked(batch, now_ns)
             duplicates = self._store.append(entries) if entries else frozenset()
             self._unflushed_since_ns = None
             add = self._parts.series.add
-            for booking in bookings:
-                for entry in booking.entries:
-                    if entry.id not in duplicates:
-                        add(entry, sampled=booking.sampled)
-            return bookings
+            for entry, was_sampled in zip(entries, sampled, strict=True):
+                if entry.id not in duplicates:
+                    add(entry, sampled=was_sampled)
+
+    def _booked(self, batch: Sequence[Observed], now_ns: int) -> tuple[list[Entry], list[bool]]:
+        """The entries of a batch, and whether the span behind each is exported; keeps nothing else alive."""
+        book = self._parts.booker.book
+        entries: list[Entry] = []
+        sampled: list[bool] = []
+        for observed in batch:
+            try:
+                booking = book(observed, now_ns)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the batch must go on
+                self._tell_of_fault("a span", fault)
+                continue
+            entries += booking.entries
+            sampled += [booking.sampled] * len(booking.entries)
+        return entries, sampled
 
     def _take(self) -> list[Observed]:
         waiting, booker = self._queue, self._parts.booker
@@ -227,8 +239,7 @@ class Pipeline:
             self._unflushed_since_ns = waiting[0].end_time
         count = min(len(waiting), BATCH_MAX)
         self._seen += count
-        spans = [waiting.popleft() for _ in range(count)]
-        return self._each(lambda span: booker.read(record_of(span)), spans)
+        return self._each(lambda _: booker.read(record_of(waiting.popleft())), range(count))
 
     def _each(self, work: Callable[[_Given], _Made], given: Sequence[_Given]) -> list[_Made]:
         """Does something for each; one that meets a fault of ours is lost alone, counted and logged."""

@@ -153,20 +153,21 @@ class SpanReader:
             pick = self._pick_of(keys)
         if pick is not None:
             values = list(attributes.values())
-            if None not in values and "" not in values:
+            if "" not in values:
                 values.append(None)
                 return list(pick(values))  # type: ignore[operator]
         return self._collect_slowly(attributes)
 
     def _pick_of(self, keys: tuple[str, ...]) -> "_Pick | None":
-        """What picks each field's value among those of the keys, behind which a None stands."""
-        best: dict[int, tuple[int, int]] = {}
-        for index, key in enumerate(keys):
-            place, rank = self._slots.get(key, (self._width, 0))
-            if rank < best.get(place, (1 << 16, 0))[0]:
-                best[place] = (rank, index)
-        places = [best[place][1] if place in best else -1 for place in range(self._width)]
-        pick = itemgetter(*places) if self._also.keys().isdisjoint(keys) else None
+        """What picks each field's value among those of the keys, behind which a None stands.
+
+        None where it depends on the values: two keys tell the same field, or one is also a label.
+        """
+        slots = self._slots
+        indices = {slots[key][0]: index for index, key in enumerate(keys) if key in slots}
+        told = sum(key in slots for key in keys)
+        simple = len(indices) == told and self._also.keys().isdisjoint(keys)
+        pick = itemgetter(*(indices.get(place, -1) for place in range(self._width))) if simple else None
         if len(self._picks) >= _SHAPES_MAX:
             self._picks.clear()
         self._picks[keys] = pick

@@ -197,15 +197,14 @@ def entry_of(row: Sequence[Any], windows: tuple[SpendKey, ...] = ()) -> Entry:
     if bytes in map(type, row[1:]):
         row = (row[0], *map(plain, row[1:]))
     entry_key, end_ns, start_ns, parent, response_id, labels = row[:6]
-    tokens, cost, parts = row[6:13], row[13], row[14:18]
-    audio_in, audio_out, audio_read, image, reported, claimed, searches = row[18:25]
+    tokens, cost, parts, reported_and_searches = (*row[6:13], *row[18:22]), row[13], row[14:18], row[22:25]
     kind, scope, provider, model, asked, answered, operation, aggregate, tier = row[25:34]
     usage_confidence, cost_confidence, reasons, price_id, failed = row[34:]
     usage_reasons, price_reasons = reasons_of(reasons)
     trace, span = int.from_bytes(entry_key[:16], "big"), int.from_bytes(entry_key[16:24], "big")
-    usage = Usage(*tokens, audio_in, audio_out, audio_read, image)
+    usage = Usage(*tokens)
     fields: list[Any] = [trace, span, parent % (1 << 64), scope, provider, model, asked, answered, operation]
     fields += [bool(aggregate), tier, usage, usage_confidence, usage_reasons, start_ns, end_ns, bool(failed)]
-    fields += [response_id, labels_of(labels), reported, claimed, searches]
+    fields += [response_id, labels_of(labels), *reported_and_searches]
     price: list[Any] = [cost, *parts, price_id, cost_confidence, price_reasons]
     return Entry(entry_key, cast("EntryKind", kind), PricedCall(LLMCall(*fields), *price), windows)
