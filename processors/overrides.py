@@ -19,7 +19,6 @@ from spanbudget.processors.rates import (
     NO_RATES,
     BucketRates,
     Plan,
-    PlanRow,
     PriceSource,
     RateCard,
     RateHistory,
@@ -32,6 +31,7 @@ from spanbudget.processors.rates import (
 )
 from spanbudget.processors.selectors import wildcard_match
 
+_new = tuple.__new__  # PricedCall(...) without its __new__ in Python: half the time
 PLANS_MAX: Final = 4096
 """Compiled prices that a book remembers, unknown models included; at the limit it forgets all and compiles
 again, so that random model names cost time, never memory."""
@@ -258,7 +258,7 @@ class PriceBook:
         self._source = source
         self._overrides = tuple(overrides)
         self._plans: dict[tuple[str | None, str | None, str | None], Plan] = {}
-        self._rows: dict[tuple[str | None, str | None, str | None], PlanRow] = {}
+        self._latest: dict[str | None, tuple[Any, ...]] = {}  # model → row of its last plan, provider, tier
 
     def card(self, provider: str | None, model: str | None, tier: str | None, at_ns: int) -> RateCard | None:
         """What a call would be priced by that ends then; None where nothing is priced."""
@@ -271,23 +271,27 @@ class PriceBook:
         Reasons for no price: `no_model`; `no_price`, an unknown model; `usage_unknown`; `usage_invalid`,
         negative or with parts above their whole; `bucket_unpriced`, tokens of a kind that has no rate.
         """
-        row = self._rows.get((call[4], call[5], call[10])) or self._row(call)
-        since_ns, prompt_max, per_input, per_output, per_read, price_id, sure, why = row
+        # By the model alone first: one name is quicker to look up than three, and one tier follows itself.
+        row = self._latest.get(call[5])
+        if row is None or row[8] is not call[4] or row[9] is not call[10]:
+            row = self._row(call)
+        since_ns, prompt_max, per_input, per_output, per_read, price_id, sure, why, _, _ = row
         if type(call) is PlainCall and call[15] >= since_ns:
-            fresh: Any
-            read: Any
-            output: Any  # plain: its counts are there
-            fresh, read, _, _, _, output, _, _, _, _, _ = call[11]
+            usage: Any = call[11]  # plain: its counts are there
+            fresh, read, output = usage[0], usage[1], usage[5]
             if fresh + read <= prompt_max:
-                cost_input, cost_read, cost_output = fresh * per_input, read * per_read, output * per_output
+                cost_input, cost_output = fresh * per_input, output * per_output
+                cost_read = read * per_read if read else 0
                 cost = cost_input + cost_read + cost_output
-                # PricedCall(...) without its __new__ in Python: half the time.
                 parts = (call, cost, cost_input, cost_read, 0, cost_output, price_id, sure, why)
-                return tuple.__new__(PricedCall, parts)
+                return _new(PricedCall, parts)
         return self._priced(call)
 
-    def _row(self, call: LLMCall) -> PlanRow:
-        return self._compiled(call.provider, call.model, call.tier).row
+    def _row(self, call: LLMCall) -> tuple[Any, ...]:
+        key = (call.provider, call.model, call.tier)
+        plan = self._plans.get(key) or self._compiled(*key)
+        row = self._latest[call.model] = (*plan.row, call.provider, call.tier)
+        return row
 
     def _priced(self, call: LLMCall) -> PricedCall:
         """Prices a call that is not plain, or that plain rates do not hold for."""
@@ -321,9 +325,8 @@ class PriceBook:
             history = overridden(listed, self._overrides, provider=provider, model=model, tier=tier_asked)
         whole = (history or NO_RATES).mapped(lambda card, _: card and completed(card))
         if len(self._plans) >= PLANS_MAX:
-            self._plans, self._rows = {}, {}
+            self._plans, self._latest = {}, {}
         plan = self._plans[provider, model, tier] = plan_of(whole)
-        self._rows[provider, model, tier] = plan.row
         return plan
 
     def _considered(self, call: LLMCall, history: RateHistory) -> PricedCall:
