@@ -105,6 +105,7 @@ class Pipeline:
         self._accepts = self._queue_max  # 0 after the shutdown: what comes then goes to the spool file
         self._worker: threading.Thread | None = None
         self._seen = 0
+        self._taken = 0  # those of `_seen` that came through the queue
         self._unflushed_since_ns: int | None = None
         self._lost: Counter[tuple[str, str]] = Counter()
 
@@ -238,8 +239,10 @@ class Pipeline:
         if waiting:
             self._unflushed_since_ns = waiting[0].end_time
         count = min(len(waiting), BATCH_MAX)
+        taken = self._each(lambda _: booker.read(record_of(waiting.popleft())), range(count))
+        self._taken += count
         self._seen += count
-        return self._each(lambda _: booker.read(record_of(waiting.popleft())), range(count))
+        return taken
 
     def _each(self, work: Callable[[_Given], _Made], given: Sequence[_Given]) -> list[_Made]:
         """Does something for each; one that meets a fault of ours is lost alone, counted and logged."""
@@ -278,18 +281,19 @@ class Pipeline:
             True when the ledger has it all; False when time ran out or the ledger fails (the spool has it).
         """
         deadline = time.monotonic() + timeout_seconds
-        observed = self._seen + len(self._queue)
-        while self._seen < observed or (not self._spool.empty and self._store.ready):
-            if not self._work.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                return False
-            try:
+        wanted: int | None = None
+        while self._work.acquire(timeout=max(0.001, deadline - time.monotonic())):
+            try:  # what the worker had taken is booked now
+                if wanted is None:
+                    wanted = self._taken + len(self._queue)
+                if self._taken >= wanted and (self._spool.empty or not self._store.ready):
+                    return not self._store.failing
                 self.tick(self._clock_ns())
             finally:
                 self._work.release()
-        if not self._work.acquire(timeout=max(0.001, deadline - time.monotonic())):
-            return False
-        self._work.release()  # what the worker had taken is booked now
-        return not self._store.failing
+            if time.monotonic() > deadline:
+                break
+        return False
 
     def shutdown(self, timeout_seconds: float = 30.0) -> None:
         """Flushes, stops the worker and closes the ledger; spans that end later go to the spool file."""

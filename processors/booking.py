@@ -131,15 +131,19 @@ class Booker:
         """The times whose calls the ledger may know and memory does not; they count as loaded from now on.
 
         A span describes a call that memory has forgotten only if their times overlap. Calls that began in
-        this process's own life are all in memory.
+        this process's own life are in memory, until they are too old for it.
         """
         since_ns, until_ns = 1 << 63, 0
-        own_from, own_until = self._own_from_ns, now_ns + LOOK_AHEAD_NS
+        # Memory forgets before the batch, not in the middle of it, so that it is known what to ask for.
+        newest_ns = max((what.end_ns for what, _ in batch if type(what) is not Link), default=0)
+        horizon_ns, forgotten = self._counter.advance(newest_ns), False
+        own_from, own_until = max(self._own_from_ns, horizon_ns), now_ns + LOOK_AHEAD_NS
         for what, _ in batch:
             if type(what) is not Link and not own_from <= what.start_ns <= own_until:  # type: ignore[union-attr]
                 end_ns = what.end_ns
                 since_ns = min(since_ns, max(what.start_ns, end_ns - self._look_back_ns))  # type: ignore[union-attr]
                 until_ns = max(until_ns, end_ns)
+                forgotten = forgotten or end_ns < horizon_ns
         if until_ns == 0:
             return []
         since_ns, until_ns = since_ns - OVERLAP_TOLERANCE_NS, until_ns + LOOK_AHEAD_NS
@@ -148,6 +152,8 @@ class Booker:
             self._loaded = (since_ns, until_ns)
             return [(since_ns, until_ns)]
         self._loaded = (min(loaded_from, since_ns), max(loaded_until, until_ns))
+        if forgotten:
+            return [(since_ns, until_ns)]
         gaps = [(since_ns, loaded_from - 1), (loaded_until + 1, until_ns)]
         return [gap for gap in gaps if gap[0] <= gap[1]]
 

@@ -101,6 +101,16 @@ class CallCounter:
         trace = self._trace_of(trace_id)
         return trace is not None and span_id in trace.parents
 
+    def advance(self, now_ns: int) -> int:
+        """Moves the clock to the end of a span, unless it is there, and forgets what is too old by it.
+
+        Returns:
+            What ended before that may have been forgotten, nanoseconds since the epoch.
+        """
+        if now_ns > self._newest_ns:
+            self._grow_old(now_ns)
+        return self._newest_ns - self._max_age_ns
+
     def first_described(self, trace_id: int, span_id: int) -> Entry | None:
         """The entry of the call that the span was the first to describe; None if it was not, or forgotten."""
         trace = self._traces.get(trace_id)
@@ -112,7 +122,8 @@ class CallCounter:
     def remember(self, entry: Entry) -> None:
         """Takes a standing call of the ledger into memory, as if its span had been decided here.
 
-        It may have ended long before what memory holds, so it makes nothing else grow old.
+        It may have ended long before what memory holds: it makes nothing else grow old, and is kept as if it
+        had ended now, because a span that may belong to it is about to be decided.
         """
         call = entry.priced.call
         trace = self._trace_of(call.trace_id)
@@ -120,7 +131,7 @@ class CallCounter:
             trace = self._traces[call.trace_id] = Trace()
         elif call.span_id in trace.parents:
             return
-        trace.seen_ns = max(trace.seen_ns, call.end_ns)
+        trace.seen_ns = max(trace.seen_ns, call.end_ns, self._newest_ns)
         counted = Counted(call, entry)
         self._keep(trace, call.span_id, call.parent_id)
         self._add(trace, counted)

@@ -498,7 +498,9 @@ def test_what_is_forgotten_at_the_bound_of_entries_is_counted(calls, forgotten) 
 @pytest.mark.parametrize(("pause_ms", "forgotten"), [(59_999, 0), (60_000, 0), (60_001, 1)])
 def test_what_is_older_than_the_bound_of_age_is_forgotten_and_counted(pause_ms, forgotten) -> None:
     counter = CallCounter(max_age_ns=MINUTE_MS * 1_000_000)
-    Books(counter=counter).book([openai_chat(2, at=(0, 1)), openai_chat(3, trace=9, at=(0, 1 + pause_ms))])
+    books = Books(counter=counter)
+    books.book([openai_chat(2, at=(0, 1))])
+    books.book([openai_chat(3, trace=9, at=(0, 1 + pause_ms))])
     assert counter.forgotten == forgotten
     assert counter.knows(openai_chat(2).trace_id, 2) is not bool(forgotten)
 
