@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from spanbudget.exporter import config_yaml as tree
+from spanbudget.exporter.config_problems import meant
 from spanbudget.processors.overrides import RATE_USD_MAX
 from spanbudget.processors.periods import ROLLING_SECONDS_MAX, ROLLING_SECONDS_MIN, zone_info
 from spanbudget.processors.selectors import canonical_label
@@ -90,8 +90,8 @@ def calendar(kind: object) -> object:
         ValueError: There is no such kind.
     """
     if kind not in _CALENDAR:
-        meant = tree.meant(str(kind), _CALENDAR)
-        raise ValueError(f"must be one of {', '.join(_CALENDAR)} or {{rolling: 24h}}{meant}")
+        hint = meant(str(kind), _CALENDAR)
+        raise ValueError(f"must be one of {', '.join(_CALENDAR)} or {{rolling: 24h}}{hint}")
     return kind
 
 

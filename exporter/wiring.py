@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from spanbudget.exporter.config import Config, ScopeConfig
+from spanbudget.exporter.config import Config
+from spanbudget.exporter.config_sections import ScopeConfig
 from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.backfill import count_existing

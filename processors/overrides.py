@@ -14,18 +14,16 @@ from typing import Any, Final
 from spanbudget.processors.call import TOKENS_MAX, LLMCall, PlainCall, PricedCall
 from spanbudget.processors.money import plain
 from spanbudget.processors.names_out import REPORTED_PRICE
+from spanbudget.processors.plans import Plan, plain_write, plan_of
 from spanbudget.processors.rates import (
     NAME_DOUBTS,
     NO_RATES,
     BucketRates,
-    Plan,
     PriceSource,
     RateCard,
     RateHistory,
     charge,
     completed,
-    plain_write,
-    plan_of,
     standard_tier,
     unpriced,
 )
