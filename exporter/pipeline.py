@@ -8,10 +8,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.entry_store import EntryStore
 from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
 from spanbudget.exporter.ledger.spool import Spool
@@ -22,7 +23,7 @@ from spanbudget.processors.budgets import BudgetBook, BudgetState
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
 from spanbudget.processors.errors import LedgerError
-from spanbudget.processors.ledger import NO_SPEND, Entry, Spend
+from spanbudget.processors.ledger import Entry
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
 
@@ -224,14 +225,13 @@ class Pipeline:
         book = self._parts.booker.book
         entries: list[Entry] = []
         sampled: list[bool] = []
-        for observed in batch:
-            try:
-                booking = book(observed, now_ns)
-            except Exception as fault:  # noqa: BLE001 - whatever it is, the batch must go on
-                self._tell_of_fault("a span", fault)
-                continue
-            entries += booking.entries
-            sampled += [booking.sampled] * len(booking.entries)
+
+        def keep(observed: Observed) -> None:
+            booking = book(observed, now_ns)
+            entries.extend(booking.entries)
+            sampled.extend([booking.sampled] * len(booking.entries))
+
+        self._each(keep, batch)
         return entries, sampled
 
     def _take(self) -> list[Observed]:
@@ -382,30 +382,6 @@ class Pipeline:
         with self._work:
             entry: Entry | None = self._parts.counter.first_described(trace_id, span_id)
             return entry.priced if entry is not None else None
-
-
-class ChildSpend(Protocol):
-    """Who knows what budgets have spent."""
-
-    def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
-        """The spend of every child of a budget, over the windows that start in `[first_ns, last_ns]`."""
-        ...
-
-
-def budget_states(budgets: BudgetBook, spends: ChildSpend, now_ns: int) -> list[BudgetState]:
-    """How full every budget and every child is; children of a template without spend are not there yet."""
-    states: list[BudgetState] = []
-    for budget in budgets.budgets:
-        starts = budget.period.slices(now_ns)
-        spent = spends.spend_by_child(budget.name, budget.period.text, starts[0], starts[-1])
-        if not budget.per:
-            spent.setdefault("", NO_SPEND)
-        states += [
-            budgets.state(budget.name, child, spend, now_ns)
-            for child, spend in spent.items()
-            if spend.requests or not budget.per  # a child whose only call was reversed is none
-        ]
-    return states
 
 
 def _observed(record: Mapping[str, Any]) -> Observed:

@@ -166,7 +166,7 @@ class CallCounter:
         if call.aggregate:
             return self._decide_aggregate(trace, call, below)
         found = (
-            (self._by_id(call) if call.response_id is not None else None)
+            self._by_id(call)
             or (self._among(trace, call, below) if below else None)
             or (self._related(trace, call) if trace.of_span else None)
             or (self._detached(call) if not call.parent_id or self._detached_roots else None)
@@ -178,7 +178,7 @@ class CallCounter:
 
     def _decide_first(self, call: LLMCall) -> Decision:
         """Decides the first span of a trace, which can only be known by an id or as a root elsewhere."""
-        found = self._by_id(call) if call.response_id is not None else None
+        found = self._by_id(call)
         if found is None and (not call.parent_id or self._detached_roots):
             found = self._detached(call)
         if found is not None:
@@ -188,13 +188,8 @@ class CallCounter:
         counted = self._traces[call.trace_id] = Counted(call)
         if call.end_ns > self._newest_ns:
             self._grow_old(call.end_ns)
-        self._size += 1
-        if self._size > self._max_entries:
-            self._forget(counted)
-        if call.response_id is not None:
-            self._index(call.response_id, counted)
-        if not call.parent_id:
-            self._add_root(counted)
+        self._grow(counted)
+        self._register(counted)
         return tuple.__new__(Decision, ("count", "new", counted, None, ()))  # without its slower __new__
 
     def _trace_of(self, trace_id: int) -> Trace | None:
@@ -219,14 +214,22 @@ class CallCounter:
 
     def _keep(self, trace: Trace, span_id: int, parent_id: int) -> None:
         trace.add_span(span_id, parent_id)
+        self._grow(trace)
+
+    def _grow(self, current: Trace | Counted) -> None:
+        """Makes room for one more span, not at the cost of the trace that it is in."""
         self._size += 1
         if self._size > self._max_entries:
-            self._forget(trace)
+            self._forget(current)
 
     def _add(self, trace: Trace, counted: Counted) -> None:
-        call = counted.call
-        trace.of_span[call.span_id] = counted
+        trace.of_span[counted.call.span_id] = counted
         trace.index(counted)
+        self._register(counted)
+
+    def _register(self, counted: Counted) -> None:
+        """Puts a call where spans of other traces find it."""
+        call = counted.call
         if not call.parent_id and not call.aggregate:
             self._add_root(counted)
         if call.response_id is not None:

@@ -166,13 +166,7 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         reasons = tuple(reason for reason in reasons if reason != "tier_requested_only")
     have = dict(known.labels)
     labels = tuple(sorted({**dict(later.labels), **have}.items()))
-    better = known._replace(
-        trace_id=later.trace_id,
-        span_id=later.span_id,
-        parent_id=later.parent_id,
-        scope=later.scope,
-        start_ns=min(known.start_ns, later.start_ns),
-        end_ns=later.end_ns,
+    better = _seen_by(known, later)._replace(
         provider=known.provider or later.provider,
         model=known.model or later.model,
         request_model=known.request_model or later.request_model,
@@ -190,15 +184,21 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
     return better if _differs(known, better) else None
 
 
+def _seen_by(known: LLMCall, span: LLMCall) -> LLMCall:
+    """A call under the ids, the scope and the end of another of its spans."""
+    return known._replace(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_id,
+        scope=span.scope,
+        start_ns=min(known.start_ns, span.start_ns),
+        end_ns=span.end_ns,
+    )
+
+
 def renamed_as(known: LLMCall, inner: LLMCall) -> LLMCall:
     """A call under the names of the span below it, which is nearer to the provider."""
-    return known._replace(
-        trace_id=inner.trace_id,
-        span_id=inner.span_id,
-        parent_id=inner.parent_id,
-        scope=inner.scope,
-        start_ns=min(known.start_ns, inner.start_ns),
-        end_ns=inner.end_ns,
+    return _seen_by(known, inner)._replace(
         provider=inner.provider or known.provider,
         model=inner.model or known.model,
         request_model=inner.request_model or known.request_model,

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.config import parse_config
 from spanbudget.exporter.demo.provider import FakeProvider
 from spanbudget.exporter.demo.receiver import Receiver
 from spanbudget.exporter.demo.truth import Comparison, compare, standing
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
-from spanbudget.exporter.pipeline import budget_states
 from spanbudget.processors.budgets import BudgetBook, BudgetState
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 

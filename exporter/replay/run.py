@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.entry_store import STANDING_MAX
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.touched import TouchedCalls
-from spanbudget.exporter.pipeline import budget_states
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.wiring import make_parts
 from spanbudget.processors import names_out as names
