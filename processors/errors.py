@@ -27,3 +27,51 @@ class LedgerError(SpanBudgetError):
 
 class LedgerSchemaError(LedgerError):
     """The ledger was written by a newer SpanBudget than this one; nothing in it was touched."""
+
+
+class ReservationError(SpanBudgetError):
+    """A reservation cannot be settled or released: it was before, has expired, or is another process's."""
+
+
+class BudgetExceeded(SpanBudgetError):  # noqa: N818 - the name that users know from other budget tools
+    """A budget refused a call; nothing is held and nothing was spent.
+
+    Attributes:
+        budget: Name of the budget.
+        child: The child of a template; "" for a plain budget.
+        reason: `limit`, `rate`, `too_large`, `suspended`, `per_call`, `unbounded`, `unpriced` or `store`.
+        measure: `cost`, `tokens` or `requests`: what there was too little of.
+        requested: What the call needs of the measure: pico-USD, tokens or calls.
+        limit: The limit of the measure, in the same unit.
+        spent: Settled in the window, in the same unit.
+        reserved: Held by calls in flight and leases, in the same unit.
+        window_end_ns: When the window ends, nanoseconds since the epoch; None where it does not.
+        retry_after_seconds: When it is worth trying again; None where time alone does not help.
+    """
+
+    def __init__(  # noqa: PLR0913 - a record of what happened; all by keyword
+        self,
+        message: str,
+        *,
+        budget: str,
+        child: str = "",
+        reason: str = "limit",
+        measure: str = "cost",
+        requested: int = 0,
+        limit: int = 0,
+        spent: int = 0,
+        reserved: int = 0,
+        window_end_ns: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.child = child
+        self.reason = reason
+        self.measure = measure
+        self.requested = requested
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.window_end_ns = window_end_ns
+        self.retry_after_seconds = retry_after_seconds

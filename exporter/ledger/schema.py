@@ -96,3 +96,52 @@ meta: Final = Table(
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+# What processes hold and have not settled; see `processors/holds.py`. Amounts are split like those of `spend`.
+owners: Final = Table(
+    "owners",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True),
+    Column("journal", Text, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("closed_ns", BigInteger, nullable=False, comment="when it was charged; 0 while it lives"),
+    Column("settled_seq", BigInteger, nullable=False, comment="the last settlement that changed its holds"),
+)
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("budget", Text, nullable=False),
+    Column("child", Text, nullable=False),
+    Column("owner", LargeBinary(16), nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("cost_usd", "cost_pico", "tokens", "requests")),
+    PrimaryKeyConstraint("budget", "child", "owner"),
+    Index("holds_owner", "owner"),
+    CheckConstraint(
+        "cost_usd >= 0 AND cost_pico BETWEEN 0 AND 999999999999 AND tokens >= 0 AND requests >= 0",
+        name="holds_not_negative",
+    ),
+    sqlite_with_rowid=False,
+)
+
+rates: Final = Table(
+    "rates",
+    metadata,
+    Column("budget", Text, nullable=False),
+    Column("child", Text, nullable=False),
+    *(
+        Column(f"{measure}_until_ns", BigInteger, nullable=False, comment="see `limits.RateState`")
+        for measure in ("cost", "tokens", "requests")
+    ),
+    PrimaryKeyConstraint("budget", "child"),
+    sqlite_with_rowid=False,
+)
+
+documents: Final = Table(
+    "documents",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "name"),
+)

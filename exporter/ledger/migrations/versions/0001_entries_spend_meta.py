@@ -30,8 +30,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuses: a ledger is append-only, and there is nothing before the first version."""
-    raise NotImplementedError("the ledger's first version cannot be undone; delete the file instead")
+    """Drops the tables, and with them every entry."""
+    for table in ("meta", "spend", "entries"):
+        op.drop_table(table)
 
 
 def _create_entries() -> None:

@@ -1,0 +1,1 @@
+"""Guards calls without touching the application's code."""
