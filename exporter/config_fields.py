@@ -129,6 +129,23 @@ def first_day(given: object) -> object:
     return moment.date()
 
 
+def carried_over(given: object) -> object:
+    """`true`, or the most that is carried over in USD.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if given is True or given is None or given is False:
+        return given or None
+    try:
+        amount = Decimal(str(given))
+    except ArithmeticError:
+        amount = Decimal(-1)
+    if not amount.is_finite() or not 0 < amount <= USD_MAX:
+        raise ValueError("must be true, or the most USD that are carried over, above 0")
+    return amount
+
+
 def line(text: str) -> str:
     """One printable line.
 

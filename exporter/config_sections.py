@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from spanbudget.exporter.config_fields import (
     Rate,
     attribute_name,
     calendar,
+    carried_over,
     different,
     duration,
     first_day,
@@ -38,6 +39,8 @@ from spanbudget.exporter.config_fields import (
     time_zone,
 )
 from spanbudget.processors.budgets import Budget, Thresholds
+from spanbudget.processors.call import TOKENS_MAX
+from spanbudget.processors.limits import Limits, Policies
 from spanbudget.processors.model_names import normalise_provider
 from spanbudget.processors.money import usd_to_pico
 from spanbudget.processors.overrides import PriceOverride
@@ -48,6 +51,11 @@ from spanbudget.processors.periods import (
 )
 from spanbudget.processors.selectors import Selector, canonical_label
 
+Money: TypeAlias = Annotated[Decimal | None, Field(gt=0, le=USD_MAX, max_digits=30, decimal_places=12)]
+Match: TypeAlias = dict[
+    Annotated[str, AfterValidator(attribute_name)],
+    Annotated[tuple[Line, ...], BeforeValidator(listed), Field(min_length=1, max_length=MATCH_VALUES_MAX)],
+]
 OWN_LABELS: Final = ("user", "team", "session", "service", "environment", "feature")
 """Labels that the section `attribution` has keys for."""
 _RATES: Final = (
@@ -159,7 +167,14 @@ class ModelAlias(Section):
 
 
 class ModelsConfig(Section):
-    """Names of Azure deployments, Bedrock application inference profiles and the like."""
+    """What is known of models beside their prices.
+
+    `aliases` are names of Azure deployments, Bedrock application inference profiles and the like;
+    `output_limits` the most tokens of one answer, by model as it is asked for: the worst case of a call that
+    does not limit its answer itself.
+    """
+
+    output_limits: dict[Line, Annotated[int, Field(ge=1, le=TOKENS_MAX)]] = Field(default_factory=dict)
 
     aliases: dict[
         Line, Annotated[ModelAlias, BeforeValidator(lambda v: {"model": v} if isinstance(v, str) else v)]
@@ -225,17 +240,33 @@ class RollingPeriod(Section):
     rolling: Annotated[int, BeforeValidator(duration), AfterValidator(rolling_length)]
 
 
+class RatesConfig(Section):
+    """Most of each measure in a minute: a token bucket that holds one minute's worth."""
+
+    requests_per_minute: Count = None
+    tokens_per_minute: Count = None
+    cost_per_minute: Money = None
+
+
+class PriorityConfig(Section):
+    """A share of a limit, in percent, that only calls with these labels may use."""
+
+    percent: Annotated[int, Field(ge=1, le=99)]
+    match: Match = Field(min_length=1)
+
+
+class DowngradeConfig(Section):
+    """The model that takes the place of another where a budget cannot pay for it."""
+
+    downgrade: dict[Line, Line] = Field(min_length=1)
+
+
 class BudgetConfig(Section):
     """One budget; money in USD."""
 
     name: Line
-    match: dict[
-        Annotated[str, AfterValidator(attribute_name)],
-        Annotated[
-            tuple[Line, ...], BeforeValidator(listed), Field(min_length=1, max_length=MATCH_VALUES_MAX)
-        ],
-    ] = Field(default_factory=dict)
-    max_cost: Annotated[Decimal | None, Field(gt=0, le=USD_MAX, max_digits=30, decimal_places=12)] = None
+    match: Match = Field(default_factory=dict)
+    max_cost: Money = None
     max_tokens: Count = None
     max_requests: Annotated[Count, Field(validate_default=True)] = None
     period: Annotated[
@@ -251,6 +282,21 @@ class BudgetConfig(Section):
     hard_limit: bool = False
     auto_suspend: bool = False
     thresholds: ThresholdsConfig = Field(default_factory=ThresholdsConfig)
+    guarantee: Literal["strict", "expected"] = "strict"
+    on_exceed: Annotated[
+        Annotated[Literal["block", "clamp"], Tag("=text")] | Annotated[DowngradeConfig, Tag("=mapping")],
+        Discriminator(lambda given: "=mapping" if isinstance(given, (dict, DowngradeConfig)) else "=text"),
+    ] = "block"
+    clamp_min_tokens: Annotated[int, Field(ge=1, le=TOKENS_MAX)] = 16
+    wait_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
+    on_unbounded: Literal["refuse", "allow"] = "refuse"
+    on_unpriced: Literal["reject", "charge_max", "warn"] = "reject"
+    on_orphan: Literal["auto", "charge", "release"] = "auto"
+    on_store_error: Literal["deny", "allow", "lease_only"] | None = None
+    max_cost_per_call: Money = None
+    rates: RatesConfig = Field(default_factory=RatesConfig)
+    rollover: Annotated[Decimal | Literal[True] | None, BeforeValidator(carried_over)] = None
+    priority: PriorityConfig | None = None
 
     @field_validator("match")
     @classmethod
@@ -285,7 +331,7 @@ class BudgetConfig(Section):
         return Budget(
             name=self.name,
             selector=Selector.of(match),
-            max_cost=None if self.max_cost is None else usd_to_pico(self.max_cost),
+            max_cost=_pico(self.max_cost),
             max_tokens=self.max_tokens,
             max_requests=self.max_requests,
             period=Period(kind, self.timezone, self.week_start, self.anchor_day, self.anchor_month, rolling),
@@ -293,7 +339,33 @@ class BudgetConfig(Section):
             hard_limit=self.hard_limit,
             auto_suspend=self.auto_suspend,
             thresholds=Thresholds(self.thresholds.warning, self.thresholds.critical),
+            policies=self._policies(),
         )
+
+    def _policies(self) -> Policies:
+        downgrade = self.on_exceed.downgrade if isinstance(self.on_exceed, DowngradeConfig) else {}
+        carried = self.max_cost if self.rollover is True else self.rollover
+        rates, priority = self.rates, self.priority
+        return Policies(
+            guarantee=self.guarantee,
+            on_exceed="downgrade" if isinstance(self.on_exceed, DowngradeConfig) else self.on_exceed,
+            downgrade=tuple(downgrade.items()),
+            clamp_min_tokens=self.clamp_min_tokens,
+            wait_ms=self.wait_ms,
+            on_unbounded=self.on_unbounded,
+            on_unpriced=self.on_unpriced,
+            on_orphan=self.on_orphan,
+            on_store_error=self.on_store_error,
+            max_cost_per_call=_pico(self.max_cost_per_call),
+            rates=Limits(_pico(rates.cost_per_minute), rates.tokens_per_minute, rates.requests_per_minute),
+            rollover=_pico(carried),
+            priority_percent=priority.percent if priority else 0,
+            priority_match=Selector.of(priority.match).terms if priority else (),
+        )
+
+
+def _pico(usd: Decimal | None) -> int | None:
+    return None if usd is None else usd_to_pico(usd)
 
 
 def _provider(name: str) -> str:

@@ -3,14 +3,16 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 from spanbudget.exporter.ledger.records import Record, entry_to_record
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import LedgerError
-from spanbudget.processors.ledger import NO_SPEND, Entry, Ledger, Spend, SpendKey, entry_spend
+from spanbudget.processors.holds import HoldLedger
+from spanbudget.processors.ledger import NO_SPEND, Appended, Entry, Ledger, Spend, SpendKey, entry_spend
+from spanbudget.processors.limits import Amount, Pot
 
 StorePolicy: TypeAlias = Literal["deny", "allow", "lease_only"]
 RETRY_SECONDS: Final = 1.0
@@ -22,11 +24,27 @@ _SPEND_REMEMBERED_MAX: Final = 50_000
 _logger = logging.getLogger(__name__)
 
 
-class SharedLedger(Ledger, Protocol):
-    """A ledger that can be asked for a budget as a whole."""
+class SharedLedger(Ledger, HoldLedger, Protocol):
+    """A ledger that keeps holds, and can be asked for a budget as a whole."""
 
     def spend_by_child(self, budget: str, period: str, first_ns: int, last_ns: int) -> dict[str, Spend]:
         """The spend of every child of a budget over the windows that start in `[first_ns, last_ns]`."""
+        ...
+
+
+class EntryWriter(Protocol):
+    """Who writes entries together with what else belongs into the same transaction."""
+
+    def write(self, ledger: SharedLedger, entries: Sequence[Entry], *, clean: bool) -> Appended:
+        """Writes entries; `clean` says whether everything before them is in the ledger.
+
+        Raises:
+            LedgerError: The ledger cannot be written; what else was to be written is remembered.
+        """
+        ...
+
+    def put_off(self) -> None:
+        """Remembers what else was to be written: the entries go to the spool."""
         ...
 
 
@@ -69,7 +87,7 @@ class EntryStore:
         Raises:
             LedgerError: The ledger cannot be used at all; a start fails loudly, a running process spools.
         """
-        self._opened()
+        self.opened()
 
     @property
     def failing(self) -> bool:
@@ -81,14 +99,21 @@ class EntryStore:
         """Whether the ledger works, or failed long enough ago to be tried again."""
         return self._failed_at is None or time.monotonic() - self._failed_at >= RETRY_SECONDS
 
-    def append(self, entries: Sequence[Entry]) -> frozenset[bytes]:
+    def append(self, entries: Sequence[Entry], writer: EntryWriter | None = None) -> frozenset[bytes]:
         """Puts entries into the ledger, or into the spool where that fails.
+
+        Args:
+            entries: What is appended.
+            writer: Does it, with what else belongs into the same transaction; None only appends.
 
         Returns:
             Ids that the ledger already had. An entry in the spool counts as new.
         """
-        duplicates = self.try_append(entries) if self.ready else None
+        ready = self.ready
+        duplicates = self.try_append(entries, writer) if ready else None
         if duplicates is None:
+            if writer is not None and not ready:
+                writer.put_off()
             self._to_spool(entries)
             return frozenset()
         return duplicates
@@ -100,10 +125,16 @@ class EntryStore:
             self.waiting_cost = max(0, self.waiting_cost - sum(entry.priced.cost or 0 for entry in entries))
         return done
 
-    def try_append(self, entries: Sequence[Entry]) -> frozenset[bytes] | None:
+    def try_append(
+        self, entries: Sequence[Entry], writer: EntryWriter | None = None
+    ) -> frozenset[bytes] | None:
         """Puts entries into the ledger and nowhere else; None where that fails."""
         try:
-            appended = self._opened().append(entries)
+            ledger = self.opened()
+            if writer is None:
+                appended = ledger.append(entries)
+            else:
+                appended = writer.write(ledger, entries, clean=self._spool.empty)
         except LedgerError as error:
             self._fail(error)
             return None
@@ -118,7 +149,7 @@ class EntryStore:
         if self._failed_at is not None:
             return []
         try:
-            return self._opened().standing(since_ns, until_ns, limit=STANDING_MAX)
+            return self.opened().standing(since_ns, until_ns, limit=STANDING_MAX)
         except LedgerError as error:
             self._fail(error)
             return []
@@ -127,7 +158,7 @@ class EntryStore:
         """Totals of all processes by child, over all windows; the last known ones while the ledger fails."""
         if self._failed_at is None and not self._closed:
             try:
-                return self._opened().spend_by_child(budget, period, first_ns, last_ns)
+                return self.opened().spend_by_child(budget, period, first_ns, last_ns)
             except LedgerError as error:
                 self._fail(error)
         spends: dict[str, Spend] = {}
@@ -135,6 +166,27 @@ class EntryStore:
             if key.budget == budget and key.period == period and first_ns <= key.start_ns <= last_ns:
                 spends[key.child] = spends.get(key.child, NO_SPEND).plus(spend)
         return spends
+
+    def held(self, pots: Iterable[Pot]) -> dict[Pot, Amount]:
+        """What all processes hold of some pots; nothing while the ledger fails."""
+        if self._failed_at is None and not self._closed:
+            try:
+                return self.opened().held(pots)
+            except LedgerError as error:
+                self._fail(error)
+        return {}
+
+    def use(self, work: Callable[[SharedLedger], None]) -> bool:
+        """Does something with the ledger; False where that fails or the ledger is left alone."""
+        if not self.ready or self._closed:
+            return False
+        try:
+            work(self.opened())
+        except LedgerError as error:
+            self._fail(error)
+            return False
+        self._recover()
+        return True
 
     def after_fork(self) -> None:
         """Begins anew in a forked child; the ledger and the spool look after themselves."""
@@ -148,7 +200,12 @@ class EntryStore:
             self._ledger.close()
             self._ledger = None
 
-    def _opened(self) -> SharedLedger:
+    def opened(self) -> SharedLedger:
+        """The ledger, opened where it is not.
+
+        Raises:
+            LedgerError: It cannot be opened, or was closed at the shutdown.
+        """
         if self._closed:
             raise LedgerError("the ledger was closed at shutdown")
         if self._ledger is None:

@@ -8,12 +8,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanbudget.exporter.budget_states import budget_states
-from spanbudget.exporter.entry_store import EntryStore
+from spanbudget.exporter.admission.holdings import Settled
+from spanbudget.exporter.budget_states import TermsOf, budget_states
+from spanbudget.exporter.entry_store import EntryStore, EntryWriter, SharedLedger
 from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
@@ -57,6 +58,35 @@ class Parts:
     further: Callable[[], Mapping[tuple[str, str], int]]
 
 
+class Admitting(Protocol):
+    """What admits calls before they are made, as far as the pipeline has to do with it."""
+
+    @property
+    def terms(self) -> TermsOf:
+        """What holds for budgets now."""
+        ...
+
+    def writer(self, settled: Sequence[Settled]) -> EntryWriter | None:
+        """Writes a batch together with what it settles; None where there is nothing to settle."""
+        ...
+
+    def keep(self, now_ns: int) -> float | None:
+        """Does what is due; how long until something is due again, seconds, None for never."""
+        ...
+
+    def health(self) -> Mapping[tuple[str, str], int]:
+        """(metric name, reason) → count."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back."""
+        ...
+
+    def after_fork(self) -> None:
+        """In a forked child: drops what the parent holds."""
+        ...
+
+
 class Pipeline:
     """Takes finished spans and turns them into settled money.
 
@@ -69,6 +99,7 @@ class Pipeline:
         spool: The file beside the ledger, for spans that the queue has no room for; also the store's.
         queue_max_spans: Spans that wait in memory, at most; further ones go to the spool file.
         max_unflushed_ms: How old spend may get before it is in the ledger, milliseconds.
+        make_admission: Makes what admits calls, now and after a fork; None where no call is ever asked for.
         clock_ns: Nanoseconds since the epoch.
     """
 
@@ -80,8 +111,10 @@ class Pipeline:
         spool: Spool,
         queue_max_spans: int = 10_000,
         max_unflushed_ms: int = 50,
+        make_admission: "Callable[[Pipeline], Admitting] | None" = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._make_admission = make_admission
         self._make_parts = make_parts
         self._store = store
         self._spool = spool
@@ -94,7 +127,10 @@ class Pipeline:
     def _begin(self) -> None:
         """The state that a process starts with, and a forked child starts with again."""
         self._parts = self._make_parts()
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[ReadableSpan | Settled] = deque()
+        self._settled: list[Settled] = []  # of the batch that is being booked
+        self._hurry = False
+        self.admission = self._make_admission(self) if self._make_admission else None
         self._work = threading.RLock()
         self._overflow = threading.RLock()
         # A span may end inside the garbage collector, on a thread that is anywhere in this module. A
@@ -122,6 +158,17 @@ class Pipeline:
         if self._idle:
             self._wake.put(None)
         elif self._worker is None:
+            self._start()
+
+    def observe_settled(self, settled: Settled, *, hurry: bool) -> None:
+        """Takes a settlement over, which the journal has; `hurry` where calls wait for what it gives back."""
+        self._queue.append(settled)
+        if hurry:
+            self._hurry = True
+            self._wake.put(None)
+        elif self._idle:
+            self._wake.put(None)
+        if self._worker is None:
             self._start()
 
     def _put_aside(self, span: ReadableSpan) -> None:
@@ -162,15 +209,30 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._stopping:
+            rest_seconds = self._keep()
             if not self._waiting():
                 self._idle = True
                 if not self._waiting() and not self._stopping:
-                    self._wait(1.0 if self._store.failing else None)
+                    self._wait(rest_seconds)
                 self._idle = False
                 continue
-            if len(self._queue) < BATCH_MAX:
-                time.sleep(self._gather_seconds)
+            if len(self._queue) < BATCH_MAX and not self._hurry:
+                self._wait(self._gather_seconds)
             self._tick_safely()
+
+    def _keep(self) -> float | None:
+        """Does what is due for the holds of this process; how long the worker may sleep, None for ever."""
+        rest_seconds = 1.0 if self._store.failing else None
+        if self.admission is None:
+            return rest_seconds
+        due_seconds: float | None = 1.0
+        try:
+            with self._work:
+                due_seconds = self.admission.keep(self._clock_ns())
+        except Exception as fault:  # noqa: BLE001 - whatever it is, spans must be booked
+            self._tell_of_fault("the holds", fault)
+        times = [seconds for seconds in (rest_seconds, due_seconds) if seconds is not None]
+        return min(times, default=None)
 
     def _wait(self, timeout_seconds: float | None) -> None:
         with contextlib.suppress(queue.Empty):
@@ -198,10 +260,11 @@ class Pipeline:
             How many spans were taken from the queue and the spool file.
         """
         with self._work:
+            taken, self._hurry = self._taken, False
             batch = self._take()
-            if batch:
+            if batch or self._settled:
                 self.book(batch, now_ns)
-            taken = len(batch)
+            taken = self._taken - taken
             if len(self._queue) <= self._queue_max // 2 and not self._spool.empty and self._store.ready:
                 taken += self._take_spooled(now_ns)
             return taken
@@ -213,7 +276,9 @@ class Pipeline:
             for since_ns, until_ns in booker.unloaded(batch, now_ns):
                 booker.remember(self._store.standing(since_ns, until_ns))
             entries, sampled = self._booked(batch, now_ns)
-            duplicates = self._store.append(entries) if entries else frozenset()
+            settled, self._settled = self._settled, []
+            writer = self.admission.writer(settled) if self.admission is not None else None
+            duplicates = self._store.append(entries, writer) if entries or settled else frozenset()
             self._unflushed_since_ns = None
             add = self._parts.series.add
             for entry, was_sampled in zip(entries, sampled, strict=True):
@@ -235,14 +300,22 @@ class Pipeline:
         return entries, sampled
 
     def _take(self) -> list[Observed]:
-        waiting, booker = self._queue, self._parts.booker
+        waiting, booker, settled = self._queue, self._parts.booker, self._settled
+
+        def take(_: int) -> Observed | None:
+            what = waiting.popleft()
+            if type(what) is Settled:
+                settled.append(what)
+                return what.observed
+            return booker.read(record_of(what))  # type: ignore[arg-type]
+
         if waiting:
-            self._unflushed_since_ns = waiting[0].end_time
+            self._unflushed_since_ns = getattr(waiting[0], "end_time", None) or self._clock_ns()
         count = min(len(waiting), BATCH_MAX)
-        taken = self._each(lambda _: booker.read(record_of(waiting.popleft())), range(count))
+        taken = self._each(take, range(count))
         self._taken += count
-        self._seen += count
-        return taken
+        self._seen += count - len(settled)
+        return taken if not settled else [one for one in taken if one is not None]  # type: ignore[return-value]
 
     def _each(self, work: Callable[[_Given], _Made], given: Sequence[_Given]) -> list[_Made]:
         """Does something for each; one that meets a fault of ours is lost alone, counted and logged."""
@@ -309,6 +382,8 @@ class Pipeline:
         with self._work:
             while self._queue:
                 self.tick(self._clock_ns())
+            if self.admission is not None:
+                self.admission.close()
             self._store.close()
             self._spool.close()
 
@@ -327,9 +402,39 @@ class Pipeline:
         self._work.release()
 
     def after_fork(self) -> None:
-        """In a forked child: leaves the parent's spans to the parent and begins with nothing."""
+        """In a forked child: leaves the parent's spans and holds to the parent and begins with nothing."""
+        if self.admission is not None:
+            self.admission.after_fork()
         self._begin()
         self._store.after_fork()
+
+    @property
+    def budgets(self) -> BudgetBook:
+        """The budgets that this process puts calls against."""
+        return self._parts.budgets
+
+    @property
+    def ledger(self) -> SharedLedger:
+        """The pipeline's own ledger.
+
+        Raises:
+            LedgerError: It cannot be opened.
+        """
+        return self._store.opened()
+
+    # What the keeper of holds does with the ledger, on the worker.
+
+    def use_ledger(self, work: Callable[[SharedLedger], None]) -> bool:
+        """Does something with the ledger between two batches; False where that fails."""
+        with self._work:
+            return self._store.use(work)
+
+    def write_back(self) -> None:
+        """Writes what is to be released, without entries."""
+        with self._work:
+            writer = self.admission.writer(()) if self.admission is not None else None
+            if writer is not None and self._store.ready:
+                self._store.try_append((), writer)
 
     # What instruments and exporters read.
 
@@ -344,7 +449,8 @@ class Pipeline:
     def budget_states(self) -> list[BudgetState]:
         """How full every budget is now, with the spend of all processes that share the ledger."""
         with self._work:
-            return budget_states(self._parts.budgets, self._store, self._clock_ns())
+            terms = self.admission.terms if self.admission is not None else None
+            return budget_states(self._parts.budgets, self._store, self._clock_ns(), terms)
 
     def health(self) -> Mapping[tuple[str, str], int]:
         """(metric name, reason) → count, in the metric's unit times its divisor."""
@@ -355,6 +461,8 @@ class Pipeline:
                 health[name] += count
             forgotten = self._parts.counter.forgotten
         health.update(self._lost)
+        if self.admission is not None:
+            health.update(self.admission.health())
         health[names.SPANS_SEEN.name, ""] = self._seen + len(self._queue)
         health[names.QUEUE_DEPTH.name, ""] = len(self._queue)
         health[names.CALLS_FORGOTTEN.name, ""] = forgotten

@@ -51,6 +51,7 @@ class GenaiPriceTable:
     def __init__(self) -> None:
         self._version = f"genai-prices:{installed_version('genai-prices')}"
         self._providers: list[Provider] | None = None
+        self._dearest: tuple[int, int] | None = None
 
     @property
     def version(self) -> str:
@@ -114,6 +115,23 @@ class GenaiPriceTable:
         named = (self._named(found, service_tier, segment) for segment in segments)
         return RateHistory(tuple(named))
 
+    def context_window(self, provider: str | None, model: str) -> int | None:
+        """Most tokens of prompt and answer together; None where the data do not tell."""
+        found = self.find(provider, model)
+        return None if found is None else found.model.context_window
+
+    def dearest(self) -> tuple[int, int]:
+        """The dearest rates of any model for a token of a prompt and of an answer, pico-USD."""
+        if self._dearest is None:
+            inputs, outputs = [0], [0]
+            for model in (one for provider in self.providers for one in provider.models):
+                prices = model.prices if isinstance(model.prices, list) else [model]
+                for price in (getattr(one, "prices", None) for one in prices):
+                    inputs += _rates(getattr(price, "input_mtok", None))
+                    outputs += _rates(getattr(price, "output_mtok", None))
+            self._dearest = max(inputs), max(outputs)
+        return self._dearest
+
     def describe(self, provider: str | None, model: str) -> tuple[PriceListing, ...]:
         """Every price of a name, for a person: at one provider, or at all that list it where that is None."""
         name = model.lower()
@@ -166,6 +184,14 @@ class GenaiPriceTable:
             urls=tuple(seller.pricing_urls or ()),
             rows=tuple(rows),
         )
+
+
+def _rates(price: Any) -> list[int]:
+    """The rates of one bucket, pico-USD a token: its base and its tiers."""
+    if price is None:
+        return []
+    amounts = [price] if not hasattr(price, "base") else [price.base, *(tier.price for tier in price.tiers)]
+    return [int(amount * 1_000_000) for amount in amounts]
 
 
 def _spellings(seller: str, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -2,15 +2,24 @@
 
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from spanbudget.exporter.admission.engine import Admission
+from spanbudget.exporter.admission.holdings import Holdings
+from spanbudget.exporter.admission.keeper import Keeper
+from spanbudget.exporter.admission.orphans import lease_reversals
+from spanbudget.exporter.admission.reservation import Reservation
+from spanbudget.exporter.admission.routes import Routes
+from spanbudget.exporter.admission.terms import TermsBook
+from spanbudget.exporter.admission.worst_case import WorstCases
 from spanbudget.exporter.config import Config
-from spanbudget.exporter.config_sections import ScopeConfig
+from spanbudget.exporter.config_sections import BudgetConfig, ScopeConfig
 from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.backfill import count_existing
@@ -21,14 +30,17 @@ from spanbudget.exporter.series import SeriesBook
 from spanbudget.processors import names_out as names
 from spanbudget.processors.attribution import Attribution
 from spanbudget.processors.booking import Booker
-from spanbudget.processors.budgets import BudgetBook
+from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.counting import CallCounter
 from spanbudget.processors.dialects import RULES, UNKNOWN_SCOPE, ScopeRule
+from spanbudget.processors.ledger import Entry
 from spanbudget.processors.model_names import Namer
 from spanbudget.processors.overrides import PriceBook
 from spanbudget.processors.reading import SpanReader
 
 NS_PER_DAY: Final = 86_400_000_000_000
+ASK_SECONDS: Final = 2.0
+"""How long a call waits for a ledger that another process has locked, before `on_store_error` decides."""
 SERIES_LABELS: Final = ("service", "environment", "team", "feature")
 """Labels that are dimensions of the metrics without being asked for; users and sessions are too many."""
 
@@ -123,13 +135,118 @@ def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
     table = GenaiPriceTable()
     table.load()
     spool = Spool(spool_path(ledger.url), ledger.spool_max_mb << 20)
+    limits = LimitLedger(ledger.url)
     return Pipeline(
         make_parts=lambda: make_parts(config, PriceBook(table, config.prices), retention=retention),
         store=EntryStore(partial(open_counted, config), spool, ledger.on_store_error),
         spool=spool,
         queue_max_spans=ledger.queue_max_spans,
         max_unflushed_ms=ledger.max_unflushed_ms,
+        make_admission=partial(make_admission, config, table, limits),
     )
+
+
+class LimitLedger:
+    """The connection that calls ask for money, apart from the one that entries go through.
+
+    A ledger in memory has one connection only: the pipeline's.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._opened: SharedLedger | None = None
+        self._lock = threading.Lock()
+
+    def open(self, pipeline: Pipeline) -> SharedLedger:
+        """The ledger, opened at the first use.
+
+        Raises:
+            LedgerError: It cannot be opened.
+        """
+        if self._opened is None:
+            if self._url in ("sqlite://", "sqlite:///:memory:"):
+                return pipeline.ledger
+            with self._lock:
+                if self._opened is None:
+                    self._opened = open_ledger(self._url, busy_timeout_seconds=ASK_SECONDS)
+        return self._opened
+
+    def close(self) -> None:
+        """Closes it; it is opened again at the next use."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock may have been held by a thread that is not there."""
+        self._lock = threading.Lock()
+
+
+def make_admission(config: Config, table: GenaiPriceTable, limits: LimitLedger, pipeline: Pipeline) -> Keeper:
+    """What admits the calls of a process, new."""
+    budgets, prices = pipeline.budgets, PriceBook(table, config.prices)
+    beside = spool_path(config.ledger.url)
+    terms = TermsBook()
+    limits.after_fork()
+
+    def reversals(charges: Sequence[Entry]) -> list[Entry]:
+        return lease_reversals(charges, budgets)
+
+    def journal_optional(reservation: Reservation) -> bool:
+        return engine.journal_optional(reservation)
+
+    holdings = Holdings(
+        ledger=lambda: limits.open(pipeline),
+        beside=beside,
+        orphan_reversals=reversals,
+        journal_optional=journal_optional,
+    )
+    namer = Namer(config.model_aliases)
+    routes = Routes(
+        budgets,
+        namer,
+        Attribution(config.attribution.configured(), config.extra_labels),
+        WorstCases(prices, table, config.models.output_limits),
+        holdings.lease_of,
+    )
+    engine = Admission(
+        holdings=holdings,
+        routes=routes,
+        terms=terms,
+        namer=namer,
+        prices=prices,
+        ledger=lambda: limits.open(pipeline),
+        sink=pipeline,
+        on_store_error=config.ledger.on_store_error,
+        baggage_keys=config.baggage_keys,
+    )
+    return Keeper(
+        pipeline,
+        engine=engine,
+        holdings=holdings,
+        terms=terms,
+        budgets=budgets,
+        configured=config.budgets,
+        stored=stored_budget,
+        added=count_added,
+        beside=beside,
+        reversals=reversals,
+        limits=limits,
+    )
+
+
+def stored_budget(body: str) -> Budget:
+    """A budget that the ledger keeps, from its text."""
+    return BudgetConfig.model_validate_json(body).to_budget()
+
+
+def count_added(ledger: SharedLedger, budgets: Sequence[Budget]) -> None:
+    """Counts what a ledger already holds for budgets that are new to it.
+
+    Raises:
+        LedgerError: The ledger cannot be read or written.
+    """
+    count_existing(ledger, budgets, time.time_ns())
 
 
 def spool_path(url: str) -> Path:

@@ -71,6 +71,24 @@ class Attribution:
         self._seen[id(resource), metadata, *found] = (resource, labels)
         return labels
 
+    def labels_of(self, attributes: Mapping[str, object], resource: Mapping[str, object]) -> Labels:
+        """The labels of something that is no span: of baggage, or of what an application says.
+
+        Args:
+            attributes: Attribute or label names with their values.
+            resource: Attributes of the resource.
+        """
+        found: list[object] = [None] * len(self.names)
+        ranks = [len(self.spellings)] * len(self.names)
+        for key, value in attributes.items():
+            place, rank = self.spellings.get(key, (0, 0))
+            at = place - FIELD_COUNT if place else -1
+            if at < 0 and key in self.names:
+                at, rank = self.names.index(key), -1
+            if at >= 0 and value is not None and rank < ranks[at]:
+                found[at], ranks[at] = value, rank
+        return self._labels(found, resource, None)
+
     def _labels(self, found: Sequence[object], resource: Mapping[str, object], metadata: object) -> Labels:
         of_resource = self._of_resource(resource)
         values: list[str | None] = []

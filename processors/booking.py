@@ -62,10 +62,12 @@ class Observed(NamedTuple):
     Attributes:
         what: The call, or the link where the span is no call.
         sampled: The span is exported.
+        priced: The call with its price, where whoever made it has priced it already.
     """
 
     what: LLMCall | Link
     sampled: bool
+    priced: PricedCall | None = None
 
 
 class Booking(NamedTuple):
@@ -125,7 +127,7 @@ class Booker:
         call = self._reader.read(span)
         if call is None:
             return Observed(Link(span.trace_id, span.span_id, span.parent_id, span.end_ns), span.sampled)
-        return tuple.__new__(Observed, (call, span.sampled))  # without its slower __new__
+        return tuple.__new__(Observed, (call, span.sampled, None))  # without its slower __new__
 
     def unloaded(self, batch: Sequence[Observed], now_ns: int) -> list[tuple[int, int]]:
         """The times whose calls the ledger may know and memory does not; they count as loaded from now on.
@@ -135,10 +137,10 @@ class Booker:
         """
         since_ns, until_ns = 1 << 63, 0
         # Memory forgets before the batch, not in the middle of it, so that it is known what to ask for.
-        newest_ns = max((what.end_ns for what, _ in batch if type(what) is not Link), default=0)
+        newest_ns = max((what.end_ns for what, _, _ in batch if type(what) is not Link), default=0)
         horizon_ns, forgotten = self._counter.advance(newest_ns), False
         own_from, own_until = max(self._own_from_ns, horizon_ns), now_ns + LOOK_AHEAD_NS
-        for what, _ in batch:
+        for what, _, _ in batch:
             if type(what) is not Link and not own_from <= what.start_ns <= own_until:  # type: ignore[union-attr]
                 end_ns = what.end_ns
                 since_ns = min(since_ns, max(what.start_ns, end_ns - self._look_back_ns))  # type: ignore[union-attr]
@@ -169,7 +171,7 @@ class Booker:
             observed: The span.
             now_ns: Nanoseconds since the epoch.
         """
-        what, sampled = observed
+        what, sampled, given = observed
         if type(what) is Link:
             return self._book_link(what)
         call: LLMCall = what  # type: ignore[assignment]
@@ -186,7 +188,8 @@ class Booker:
             if replaced is not None:
                 entries.append(self._reverse(replaced))
         if counted is not None:
-            counted.booked = entry = self._entry(counted.call, now_ns)
+            price = given if counted.call is call else None
+            counted.booked = entry = self._entry(counted.call, now_ns, price)
             if entry is not None:
                 entries.append(entry)
         return tuple.__new__(Booking, (decision, entries, sampled))  # without its slower __new__
@@ -206,12 +209,12 @@ class Booker:
                 self.tallies[_RESTATED, "aggregate"] += 1
         return entries
 
-    def _entry(self, call: LLMCall, now_ns: int) -> Entry | None:
+    def _entry(self, call: LLMCall, now_ns: int, given: PricedCall | None = None) -> Entry | None:
         age_ns = now_ns - call.end_ns
         if age_ns > self._retention_ns:
             self.tallies[names.SPANS_REJECTED.name, "too_old"] += 1
             return None
-        priced = self._prices.price(call)
+        priced = given or self._prices.price(call)
         if priced.cost is None:
             self._tally_unpriced(call)
         windows = self._budgets.windows_of(call)

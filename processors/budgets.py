@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 from spanbudget.processors.call import Labels, LLMCall
 from spanbudget.processors.children import child_text
 from spanbudget.processors.ledger import Spend, SpendKey
+from spanbudget.processors.limits import UNLIMITED, Limits, Policies
 from spanbudget.processors.periods import INSTANT_MAX_NS, NS_PER_SECOND, Period, Window, WindowMemo
 from spanbudget.processors.selectors import CallIdentity, Selector, identity_of
 
@@ -20,6 +21,11 @@ CHILDREN_MAX: Final = 10_000
 ROUTES_MAX: Final = 16_384
 """Label sets that are remembered; at the limit all are forgotten and learned again (about 10 µs each)."""
 OTHER_CHILD: Final = "(other)"
+BUDGET_LABEL: Final = "budget"
+"""A call with this label is directed at the budget of that name; see `BudgetBook`."""
+CHILD_LABEL: Final = "child"
+ORPHANED_LEASE: Final = "orphaned_lease"
+"""Operation of an entry that charges a lease: it belongs to the child of the budget that its labels name."""
 _PERCENT: Final = 100
 _STRETCHES_MAX: Final = 4
 """Windows whose children are remembered: the current one, one for late spans, two for wrong clocks."""
@@ -57,6 +63,7 @@ class Budget:
         hard_limit: Whether calls are refused that could exceed the limit.
         auto_suspend: Whether an exceeded budget refuses every call until its window ends.
         thresholds: Where warning and critical begin.
+        policies: What happens to calls before they are made.
 
     Raises:
         ValueError: There is no limit, or a limit is not above 0.
@@ -72,11 +79,39 @@ class Budget:
     hard_limit: bool = False
     auto_suspend: bool = False
     thresholds: Thresholds = field(default_factory=Thresholds)
+    policies: Policies = field(default_factory=Policies)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as they are defined, without grants and money carried over."""
+        return Limits(self.max_cost, self.max_tokens, self.max_requests)
+
+    @property
+    def guards(self) -> bool:
+        """Whether a call can be refused for this budget."""
+        policies = self.policies
+        asks = policies.max_cost_per_call is not None or any(policies.rates)
+        return self.hard_limit or self.auto_suspend or asks
 
     def __post_init__(self) -> None:
         limits = [limit for limit in (self.max_cost, self.max_tokens, self.max_requests) if limit is not None]
         if not limits or min(limits) <= 0:
             raise ValueError(f"budget {self.name!r} needs a limit, and every limit must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a budget, or a child of it, at one moment.
+
+    Attributes:
+        limits: The limits with grants and what was carried over.
+        closed: Whether somebody has suspended it.
+        reopened: Whether somebody has resumed it in this window.
+    """
+
+    limits: Limits = UNLIMITED
+    closed: bool = False
+    reopened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +130,8 @@ class BudgetState:
             reservation is a worst case that mostly comes back.
         thresholds: Where warning and critical begin.
         auto_suspend: Whether being exceeded suspends the budget.
+        closed: Whether somebody has suspended the budget.
+        reopened: Whether somebody has resumed it in this window: being exceeded does not suspend it again.
     """
 
     budget: str
@@ -107,6 +144,8 @@ class BudgetState:
     reserved: int
     thresholds: Thresholds
     auto_suspend: bool
+    closed: bool = False
+    reopened: bool = False
 
     @property
     def remaining_cost(self) -> int | None:
@@ -130,14 +169,16 @@ class BudgetState:
 
     @property
     def suspended(self) -> bool:
-        """Whether every call is refused until the window ends."""
-        return self.auto_suspend and self.reached(_PERCENT)
+        """Whether every call is refused until the window ends, or until somebody resumes the budget."""
+        return self.closed or (self.auto_suspend and not self.reopened and self.reached(_PERCENT))
 
     @property
     def status(self) -> BudgetStatus:
         """The highest level that any limit has reached; exactly 80 % is already at the level of 80 %."""
+        if self.suspended:
+            return "suspended"
         if self.reached(_PERCENT):
-            return "suspended" if self.auto_suspend else "exceeded"
+            return "exceeded"
         if self.reached(self.thresholds.critical):
             return "critical"
         return "warning" if self.reached(self.thresholds.warning) else "ok"
@@ -158,6 +199,9 @@ class BudgetState:
 class BudgetBook:
     """All budgets, and which running totals a call belongs to.
 
+    A call that is directed at a budget, by the label `budget`, belongs to that one, and to the others whose
+    selector has terms that match it. A budget without terms counts every call that is not directed elsewhere.
+
     Children of a `per` template exist from the first call on. A budget has at most `children_max` of them
     at a time: in one window, or for a rolling period in one stretch of its length. Further ones share the
     child `(other)` and are counted. The bound holds for each process by itself.
@@ -169,20 +213,34 @@ class BudgetBook:
         ValueError: Two budgets have the same name.
     """
 
-    __slots__ = ("_by_call", "_by_name", "_lanes", "_names", "_routes", "_routes_max", "_shared")
+    __slots__ = (
+        "_by_call", "_by_name", "_children_max", "_lanes", "_names", "_routes", "_routes_max", "_shared",
+    )  # fmt: skip
 
     def __init__(
         self, budgets: Sequence[Budget], *, children_max: int = CHILDREN_MAX, routes_max: int = ROUTES_MAX
     ) -> None:
-        self._by_name = {budget.name: budget for budget in budgets}
-        if len(self._by_name) != len(budgets):
+        self._children_max = children_max
+        self._routes_max = routes_max
+        self._lanes: dict[str, _Lane] = {}
+        self.define(budgets)
+
+    def define(self, budgets: Sequence[Budget]) -> None:
+        """Replaces all budgets; what is remembered of those that stay the same stays.
+
+        Raises:
+            ValueError: Two budgets have the same name; nothing has changed.
+        """
+        by_name = {budget.name: budget for budget in budgets}
+        if len(by_name) != len(budgets):
             raise ValueError("two budgets have the same name")
-        self._lanes = {budget.name: _Lane(budget, children_max) for budget in budgets}
+        known = {lane.budget: lane for lane in self._lanes.values()}
+        lanes = {one.name: known.get(one) or _Lane(one, self._children_max) for one in budgets}
+        self._by_name, self._lanes = by_name, lanes
         self._names = tuple(sorted({name for budget in budgets for name in _label_names(budget)}))
         self._routes: dict[tuple[Labels, CallIdentity], _Route] = {}
         self._by_call: dict[tuple[object, ...], tuple[Labels, _Route]] = {}
         self._shared: dict[tuple[str | None, ...], _Route] = {}
-        self._routes_max = routes_max
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -247,7 +305,16 @@ class BudgetBook:
         """How often a label set was put into `(other)` since the start, once for each window."""
         return self._lanes[budget].folded
 
-    def state(self, budget: str, child: str, spend: Spend, now_ns: int, *, reserved: int = 0) -> BudgetState:
+    def state(
+        self,
+        budget: str,
+        child: str,
+        spend: Spend,
+        now_ns: int,
+        *,
+        reserved: int = 0,
+        terms: "Terms | None" = None,
+    ) -> BudgetState:
         """What `spend`, the sum over `keys_at`, means for the budget.
 
         Args:
@@ -256,23 +323,30 @@ class BudgetBook:
             spend: Settled spend.
             now_ns: Nanoseconds since the epoch; chooses the window.
             reserved: Money held by calls in flight, pico-USD.
+            terms: What holds for it now beside its definition; None where that is nothing.
         """
         rule = self._by_name[budget]
+        terms = terms or Terms(rule.limits)
         return BudgetState(
             budget=budget,
             child=child,
             window=rule.period.span(now_ns),
-            limit_cost=rule.max_cost,
-            limit_tokens=rule.max_tokens,
-            limit_requests=rule.max_requests,
+            limit_cost=terms.limits.cost,
+            limit_tokens=terms.limits.tokens,
+            limit_requests=terms.limits.requests,
             spent=spend,
             reserved=reserved,
             thresholds=rule.thresholds,
             auto_suspend=rule.auto_suspend,
+            closed=terms.closed,
+            reopened=terms.reopened,
         )
 
     def _learn(self, labels: Labels, identity: CallIdentity) -> "_Route":
         values = dict(labels)
+        if identity.operation == ORPHANED_LEASE:
+            lane = self._lanes.get(values.get(BUDGET_LABEL, ""))
+            return _Route(((lane, values.get(CHILD_LABEL, "")),) if lane else ())
         for name, value in zip(CallIdentity._fields, identity, strict=True):
             values.pop(name, None)  # A custom label never stands in for what the call itself says.
             if value is not None:
@@ -283,7 +357,7 @@ class BudgetBook:
         relevant = tuple(values.get(name) for name in self._names)
         route = self._shared.get(relevant)
         if route is None:
-            matching = [lane for lane in self._lanes.values() if lane.budget.selector.matches(values)]
+            matching = [lane for lane in self._lanes.values() if _counts(lane.budget, values)]
             route = _Route(tuple((lane, child_text(lane.budget.per, values)) for lane in matching))
             self._shared[relevant] = route
         self._routes[labels, identity] = route
@@ -362,5 +436,12 @@ class _Route:
         return keys
 
 
+def _counts(budget: Budget, values: dict[str, str]) -> bool:
+    directed = values.get(BUDGET_LABEL)
+    if directed == budget.name:
+        return True
+    return (directed is None or bool(budget.selector.terms)) and budget.selector.matches(values)
+
+
 def _label_names(budget: Budget) -> set[str]:
-    return {label for label, _ in budget.selector.terms} | set(budget.per)
+    return {label for label, _ in budget.selector.terms} | {*budget.per, BUDGET_LABEL}

@@ -6,7 +6,7 @@ renews them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from spanbudget.processors.errors import SpanBudgetError
@@ -46,12 +46,15 @@ class Settlement:
         sequence: Grows with each settlement of the owner; one that the store has seen changes no hold again.
         entries: What is appended.
         release: What the owner holds no longer, 0 or more in each part.
+        ease_ns: How much sooner the rate limits of a pot are free again, for each measure: what was taken from
+            them and never used, nanoseconds, 0 or more.
     """
 
     owner: bytes
     sequence: int
     entries: Sequence[Entry]
     release: Mapping[Pot, Amount]
+    ease_ns: Mapping[Pot, tuple[int, int, int]] = field(default_factory=dict)
 
 
 class HoldLedger(Protocol):

@@ -89,6 +89,7 @@ class Demand:
         need: What must be held, or nothing is.
         want: What a lease would like, `need` or more in each part.
         rates: Most of each measure in a minute.
+        suspends: Nothing is held once so much of a measure is settled.
         closed: True where the budget is suspended: nothing is held.
     """
 
@@ -100,6 +101,7 @@ class Demand:
     need: Amount
     want: Amount
     rates: Limits = UNLIMITED
+    suspends: Limits = UNLIMITED
     closed: bool = False
 
 
@@ -204,7 +206,8 @@ def admit(demand: Demand, standing: Standing, now_ns: int) -> Grant | Refusal:
         standing: What the store knows, read in the same transaction.
         now_ns: Nanoseconds since the epoch.
     """
-    if demand.closed:
+    reached = (limit is not None and standing.spent[i] >= limit for i, limit in enumerate(demand.suspends))
+    if demand.closed or any(reached):
         return Refusal(demand.pot, "suspended", "cost", demand.limits.cost or 0, standing)
     granted: list[int] = []
     busy: list[int] = []
@@ -285,7 +288,7 @@ class Policies:
         guarantee: `strict` holds the worst case of a call; `expected` holds the p95 of what such calls have
             cost, and may be overshot by what the others cost more.
         on_exceed: What happens to a call that does not fit: `block` refuses it, `clamp` shortens its answer
-            to what is affordable, `downgrade` takes the cheaper model of `downgrade`.
+            to what is affordable, `downgrade` takes the cheaper model of that name.
         downgrade: Pairs of a model and the model that replaces it.
         clamp_min_tokens: No answer is clamped below this many tokens.
         wait_ms: How long a call waits for others to settle before it is refused, milliseconds.
@@ -294,8 +297,8 @@ class Policies:
             price known) or `warn` (not held, counted).
         on_orphan: What happens to a hold that nobody settles: `charge`, `release`, or `auto`, which charges
             it unless its request provably was not sent.
-        on_store_error: What happens while the ledger cannot be used: `deny`, `allow`, `lease_only`; None takes
-            the ledger's own.
+        on_store_error: What happens while the ledger cannot be used: `deny`, `allow`, `lease_only` (what is
+            leased already can be spent); None takes the ledger's own.
         max_cost_per_call: Most that one call may cost, pico-USD.
         rates: Most of each measure in a minute.
         rollover: Most unspent money that is carried into the next window, pico-USD; None carries none.

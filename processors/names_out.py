@@ -219,6 +219,66 @@ UNFLUSHED_USD: Final = Metric(
     "spanbudget.unflushed.usd", "{USD}", "Spend that is not in the ledger yet", Kind.GAUGE, PICO
 )
 
+# How calls fare before they are made.
+RESERVATIONS_ENDED: Final = Metric(
+    "spanbudget.reservations.ended", "{reservation}", "Reservations by how they ended", Kind.COUNTER
+)
+RESERVATIONS_REFUSED: Final = Metric(
+    "spanbudget.reservations.refused", "{call}", "Calls refused before they were made", Kind.COUNTER
+)
+RESERVATIONS_CLAMPED: Final = Metric(
+    "spanbudget.reservations.clamped", "{call}", "Calls whose answer was shortened to fit", Kind.COUNTER
+)
+RESERVATIONS_DOWNGRADED: Final = Metric(
+    "spanbudget.reservations.downgraded",
+    "{call}",
+    "Calls sent to a cheaper model",
+    Kind.COUNTER,
+    reason=MODEL,
+)
+RESERVATIONS_UNHELD: Final = Metric(
+    "spanbudget.reservations.unheld",
+    "{call}",
+    "Calls let pass without holding their worst case",
+    Kind.COUNTER,
+)
+RESERVATIONS_ORPHANED: Final = Metric(
+    "spanbudget.reservations.orphaned", "{reservation}", "Reservations that nobody settled", Kind.COUNTER
+)
+RESERVATIONS_OVERSHOT_USD: Final = Metric(
+    "spanbudget.reservations.overshot.usd", "{USD}", "Cost above what was reserved", Kind.COUNTER, PICO
+)
+RESERVATIONS_OVERSHOOT_USD: Final = Metric(
+    "spanbudget.reservations.overshoot.usd",
+    "{USD}",
+    "How much more than is reserved the calls in flight may cost",
+    Kind.GAUGE,
+    PICO,
+)
+RESERVATIONS_OPEN: Final = Metric(
+    "spanbudget.reservations.open", "{reservation}", "Calls of this process in flight", Kind.GAUGE
+)
+STORE_POLICY_USED: Final = Metric(
+    "spanbudget.store_policy.used", "{call}", "Calls decided by on_store_error", Kind.COUNTER
+)
+JOURNAL_ERRORS: Final = Metric(
+    "spanbudget.journal.errors", "{error}", "Lines of the journal that could not be written", Kind.COUNTER
+)
+LEASES_ORPHANED_USD: Final = Metric(
+    "spanbudget.leases.orphaned.usd",
+    "{USD}",
+    "Charged for leases that nobody accounted for",
+    Kind.COUNTER,
+    PICO,
+)
+LEDGER_DRIFT_USD: Final = Metric(
+    "spanbudget.ledger.drift.usd",
+    "{USD}",
+    "Sum of the entries of current windows less their running totals: 0, or something is wrong",
+    Kind.GAUGE,
+    PICO,
+)
+
 SELF_METRICS: Final = (
     SPANS_SEEN,
     SPANS_COUNTED,
@@ -243,5 +303,18 @@ SELF_METRICS: Final = (
     QUEUE_DEPTH,
     UNFLUSHED_SECONDS,
     UNFLUSHED_USD,
+    RESERVATIONS_ENDED,
+    RESERVATIONS_REFUSED,
+    RESERVATIONS_CLAMPED,
+    RESERVATIONS_DOWNGRADED,
+    RESERVATIONS_UNHELD,
+    RESERVATIONS_ORPHANED,
+    RESERVATIONS_OVERSHOT_USD,
+    RESERVATIONS_OVERSHOOT_USD,
+    RESERVATIONS_OPEN,
+    STORE_POLICY_USED,
+    JOURNAL_ERRORS,
+    LEASES_ORPHANED_USD,
+    LEDGER_DRIFT_USD,
 )
 """What `health()` may report: (metric name, reason) → integer, in the unit times the divisor."""

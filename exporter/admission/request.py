@@ -1,6 +1,7 @@
 """What is known of a call before it is made."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from spanbudget.processors.call import Labels
 
@@ -19,6 +20,7 @@ class CallRequest:
         input_tokens: Most tokens that the prompt can have; None where nobody can say.
         max_tokens: Most tokens of one answer, as the request limits it; None where it does not.
         choices: Answers asked for, 1 or more.
+        cache_writes: How long the request may write its prompt to a cache: it is dearer than plain input.
         labels: Attribution labels, sorted by name.
         ttl_seconds: How long the reservation lives without being settled, above 0.
         sent: False while the request has provably not been sent: see `Reservation.mark_sent`.
@@ -33,6 +35,7 @@ class CallRequest:
     input_tokens: int | None = None
     max_tokens: int | None = None
     choices: int = 1
+    cache_writes: Literal["no", "5m", "1h"] = "no"
     labels: Labels = ()
     ttl_seconds: float = 600.0
     sent: bool = True

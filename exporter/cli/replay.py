@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spanbudget.exporter.config import Config, load_config
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
 from spanbudget.exporter.replay.files import SpanFile
 from spanbudget.exporter.replay.report import (
     Summary,
@@ -58,7 +58,7 @@ def replay(
     problems: list[str] = []
     with ExitStack() as stack:
         opened = [SpanFile(path) for path in files]  # all of them, before anything is written
-        ledger = SqliteLedger(db or _temporary(stack))
+        ledger = SqliteHoldLedger(db or _temporary(stack))
         run = Replay(ledger, config, retention=db is not None)
         stack.callback(run.close)
         track = stack.enter_context(_progress(files))

@@ -18,7 +18,7 @@ from spanbudget.exporter.config import parse_config
 from spanbudget.exporter.demo.provider import FakeProvider
 from spanbudget.exporter.demo.receiver import Receiver
 from spanbudget.exporter.demo.truth import Comparison, compare, standing
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
 from spanbudget.processors.budgets import BudgetBook, BudgetState
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
@@ -124,7 +124,7 @@ class Demo:
         self._ledger_url = f"sqlite:///{ledger.absolute()}"
         config = parse_config(CONFIG.read_text(), str(CONFIG), {LEDGER_VARIABLE: self._ledger_url})
         self._budgets = BudgetBook(config.budgets)
-        self._ledger = SqliteLedger(ledger)
+        self._ledger = SqliteHoldLedger(ledger)
         self._stack = ExitStack()
         self._apps: list[_App] = []
         self._deadline = 0.0

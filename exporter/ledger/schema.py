@@ -14,12 +14,16 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
 )
 
 metadata: Final = MetaData()
+
+_BIG: Final = BigInteger().with_variant(Numeric(), "postgresql")
+"""What comes from spans may be beyond int64: SQLite keeps such an integer as bytes, PostgreSQL has a type."""
 
 _NULLABLE_INTEGERS: Final = (
     *("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
@@ -37,14 +41,14 @@ entries: Final = Table(
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, comment="order of append"),
     Column("id", LargeBinary(25), nullable=False, comment="trace id, span id, kind: the idempotency key"),
-    Column("end_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
-    Column("start_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("end_ns", _BIG, nullable=False, comment="nanoseconds since the epoch"),
+    Column("start_ns", _BIG, nullable=False, comment="nanoseconds since the epoch"),
     Column("parent_id", BigInteger, nullable=False, comment="span id as a signed integer, 0 for none"),
     Column("response_id", Text),
     Column("labels", Text, nullable=False, comment="JSON object, names sorted"),
-    *(Column(name, BigInteger) for name in _NULLABLE_INTEGERS),
-    *(Column(name, BigInteger, nullable=False) for name in _INTEGERS),
-    *(Column(name, BigInteger) for name in _RARE_INTEGERS),
+    *(Column(name, _BIG) for name in _NULLABLE_INTEGERS),
+    *(Column(name, _BIG, nullable=False) for name in _INTEGERS),
+    *(Column(name, _BIG) for name in _RARE_INTEGERS),
     Column("kind", Text, nullable=False, comment="call or reversal"),
     Column("scope", Text, nullable=False),
     *(Column(name, Text) for name in ("provider", "model", "request_model", "response_model")),
@@ -70,7 +74,7 @@ spend: Final = Table(
     Column("budget", Text, nullable=False),
     Column("child", Text, nullable=False),
     Column("period", Text, nullable=False),
-    Column("start_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("start_ns", _BIG, nullable=False, comment="nanoseconds since the epoch"),
     Column("cost_usd", BigInteger, nullable=False),
     Column("cost_pico", BigInteger, nullable=False),
     Column("estimated_usd", BigInteger, nullable=False),
@@ -97,7 +101,7 @@ meta: Final = Table(
     Column("value", Text, nullable=False),
 )
 
-# What processes hold and have not settled; see `processors/holds.py`. Amounts are split like those of `spend`.
+# What processes hold and have not settled; see `processors/holds.py`. Amounts are split as in `spend`.
 owners: Final = Table(
     "owners",
     metadata,

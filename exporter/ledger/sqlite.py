@@ -54,12 +54,16 @@ class SqliteLedger:
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """See `Ledger.append`."""
-        if not entries:
-            return Appended(frozenset(), {})
+        return self.append_and(entries, None) if entries else Appended(frozenset(), {})
+
+    def append_and(
+        self, entries: Sequence[Entry], more: Callable[[sqlite3.Connection], None] | None
+    ) -> Appended:
+        """Appends entries, and does something else in the same transaction."""
         try:
-            return self._append(entries)
+            return self._append(entries, None, more)
         except (OverflowError, UnicodeEncodeError):
-            return self._append(entries, storable)
+            return self._append(entries, storable, more)
 
     def standing(self, since_ns: int, until_ns: int, *, limit: int) -> list[Entry]:
         """See `Ledger.standing`."""
@@ -150,10 +154,17 @@ class SqliteLedger:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def _append(self, entries: Sequence[Entry], fit: Callable[[Value], Value] | None = None) -> Appended:
+    def _append(
+        self,
+        entries: Sequence[Entry],
+        fit: Callable[[Value], Value] | None,
+        more: Callable[[sqlite3.Connection], None] | None,
+    ) -> Appended:
         with self._mine():
             try:
                 with self.writing() as connection:
+                    if more is not None:
+                        more(connection)
                     fresh = self._insert(connection, entries, fit)
                     counted, duplicates = (
                         (entries, frozenset[bytes]()) if fresh is None else split(entries, fresh)

@@ -8,7 +8,7 @@ from typing import Final
 from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.entry_store import STANDING_MAX
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
 from spanbudget.exporter.ledger.touched import TouchedCalls
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.wiring import make_parts
@@ -35,7 +35,7 @@ class Replay:
         LedgerError: The ledger cannot be used.
     """
 
-    def __init__(self, ledger: SqliteLedger, config: Config, *, retention: bool) -> None:
+    def __init__(self, ledger: SqliteHoldLedger, config: Config, *, retention: bool) -> None:
         self._ledger = ledger
         self._parts = make_parts(
             config, PriceBook(GenaiPriceTable(), config.prices), live=False, retention=retention

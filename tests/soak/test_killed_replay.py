@@ -15,7 +15,7 @@ from ledger_totals import Totals, totals_of
 from soak_spans import BUDGETS, GENAI, INFERENCE, NOON_NS, call_attributes, line_of, write_spans
 
 from spanbudget.exporter.config import parse_config
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
+from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
 from spanbudget.exporter.replay.files import SpanFile
 from spanbudget.exporter.replay.run import Replay
 
@@ -115,7 +115,7 @@ def test_a_quiet_service_replayed_twice_counts_once(tmp_path):
     path.write_text("\n".join(quiet_service(600)), encoding="utf-8")
     totals = []
     for _ in range(2):
-        replay = Replay(SqliteLedger(ledger), parse_config(BUDGETS, "soak"), retention=False)
+        replay = Replay(SqliteHoldLedger(ledger), parse_config(BUDGETS, "soak"), retention=False)
         with closing(replay):
             replay.run(SpanFile(path).spans(), NOON_NS)
         totals.append(totals_of(ledger))

@@ -1,0 +1,559 @@
+"""What this process holds: its leases, its reservations in flight, and its journal.
+
+Everything here is under one lock that is held for microseconds, but for the line that a reservation and a
+settlement write to the journal. The store is never asked under it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from spanbudget.exporter.admission.journal import ROTATE_BYTES, Journal
+from spanbudget.exporter.admission.leases import FREE, Lease, Release
+from spanbudget.exporter.admission.reservation import Reservation
+from spanbudget.exporter.admission.routes import Route
+from spanbudget.exporter.ledger.records import Record
+from spanbudget.exporter.ledger.rows import labels_text
+from spanbudget.processors.booking import Observed
+from spanbudget.processors.errors import LedgerError
+from spanbudget.processors.holds import HoldLedger, Owner, OwnerLostError, Settlement
+from spanbudget.processors.ledger import Appended, Entry
+from spanbudget.processors.limits import NOTHING, Amount, Demand, Grant, Pot, Refusal
+
+OWNER_SECONDS: Final = 30.0
+"""How long the holds of a process live without being renewed."""
+SKEW_SECONDS: Final = 3.0
+"""How long before that the process itself stops using them: clocks and schedulers may differ by so much."""
+RENEW_SECONDS: Final = 10.0
+
+
+class Settled(NamedTuple):
+    """A settlement on its way into the ledger.
+
+    Attributes:
+        observed: The call to count; None where spans tell it.
+        draws: What it releases of each lease.
+    """
+
+    observed: Observed | None
+    draws: tuple[tuple[Lease, Amount], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Writes a batch of entries together with what they have settled.
+
+    Attributes:
+        holdings: Of this process.
+        settled: What the batch settles.
+    """
+
+    holdings: "Holdings"
+    settled: Sequence[Settled]
+
+    def write(self, ledger: HoldLedger, entries: Sequence[Entry], *, clean: bool) -> Appended:
+        """See `EntryWriter.write`."""
+        return self.holdings.write(ledger, entries, self.settled, clean=clean)
+
+    def put_off(self) -> None:
+        """See `EntryWriter.put_off`."""
+        self.holdings.put_off(self.settled)
+
+
+class Holdings:
+    """What this process holds; safe for threads.
+
+    Args:
+        ledger: Gives the ledger that holds are kept in.
+        beside: Where journals lie; see `Journal`.
+        orphan_reversals: Makes the reversals of an owner's orphan charges.
+        journal_optional: Whether a call may go on where the journal cannot be written.
+        clock_ns: Nanoseconds since the epoch.
+
+    Attributes:
+        changed: Told whenever something was given back.
+        flying: Reservations that are open, by id.
+        pricing: Guards the prices of settlements.
+        journal_errors: Lines that could not be written.
+        overshoot: How much more than is held the calls in flight may cost, pico-USD.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Callable[[], HoldLedger],
+        beside: Path,
+        orphan_reversals: Callable[[Sequence[Entry]], list[Entry]],
+        journal_optional: Callable[[Reservation], bool],
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._ledger = ledger
+        self._beside = beside
+        self._orphan_reversals = orphan_reversals
+        self.journal_optional = journal_optional
+        self._clock_ns = clock_ns
+        self.begin()
+
+    def begin(self) -> None:
+        """The state that a process starts with, and a forked child starts with again."""
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.flying: dict[int, Reservation] = {}
+        self.owner = b""
+        self._leases: dict[tuple[Pot, bool], Lease] = {}
+        self._joining = threading.Lock()
+        self.pricing = threading.Lock()
+        self._journal: Journal | None = None
+        self._former: list[Journal] = []  # of owners that were closed, until all of it is in the ledger
+        self._page: object = None  # the file that routes are noted in
+        self._undrawn: dict[Pot, Amount] = {}
+        self._safe_until = 0.0
+        self._renew_at = 0.0
+        self._last_id = 0
+        self._sequence = 0
+        self._stuck: list[Settlement] = []  # whose fate is not known, or whose entries are in the spool
+        self._routes = 0
+        self._unwritten = 0
+        self.journal_errors = 0
+        self.overshoot = 0
+
+    def lease_of(self, pot: Pot, first: bool) -> Lease:  # noqa: FBT001 - used by `map`
+        """The lease of a pot, made where there is none."""
+        key = (pot, first)
+        lease = self._leases.get(key)
+        if lease is None:
+            lease = self._leases[key] = Lease(pot)
+        return lease
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """All leases."""
+        return tuple(self._leases.values())
+
+    # Reserving.
+
+    def try_hold(self, reservation: Reservation) -> bool:
+        """Holds what a reservation needs from what is leased; False where that does not suffice.
+
+        Raises:
+            OSError: The journal cannot be written; nothing is held.
+        """
+        now = time.monotonic()
+        with self.lock:
+            if not self._suffices(reservation, now, now):
+                return False
+            self._fly(reservation, now)
+            return True
+
+    def hold_unasked(self, reservation: Reservation) -> bool:
+        """`try_hold` while the store cannot be asked: what is leased may be used until it expires."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._suffices(reservation, now, 0.0):
+                return False
+            self._fly(reservation, now)
+            return True
+
+    def _suffices(self, reservation: Reservation, now: float, fresh_from: float) -> bool:
+        leases = reservation.route.leases
+        if leases and now >= self._safe_until:
+            return False
+        for lease, amount in zip(leases, reservation.amounts, strict=True):
+            cost, tokens, requests = lease.free
+            if (
+                fresh_from >= lease.fresh_until
+                or cost < amount[0]
+                or tokens < amount[1]
+                or requests < amount[2]
+            ):
+                return False
+        return True
+
+    def hold_anyway(self, reservation: Reservation) -> None:
+        """Lets a call fly without holding anything for it."""
+        reservation.amounts = tuple(NOTHING for _ in reservation.amounts)
+        with self.lock:
+            self._fly(reservation, time.monotonic())
+
+    def _fly(self, reservation: Reservation, now: float) -> None:
+        route = reservation.route
+        self._last_id += 1
+        reservation.id = self._last_id
+        try:
+            self._note_open(reservation)
+        except OSError:
+            self.journal_errors += 1
+            if not self.journal_optional(reservation):
+                raise
+        reservation.owner = self.owner
+        self.flying[reservation.id] = reservation
+        self.overshoot += reservation.overshoot
+        for lease, amount in zip(route.leases, reservation.amounts, strict=True):
+            lease.last_used = now
+            lease.used_calls += 1
+            free = lease.free
+            for index in (0, 1, 2):
+                if free[index] < FREE:
+                    free[index] -= amount[index]
+
+    def take(self, demands: Sequence[tuple[Lease, Demand]]) -> list[Grant] | Refusal:
+        """Asks the store for money, and puts what it grants into the leases.
+
+        Raises:
+            LedgerError: The store cannot be used.
+        """
+        self.join()
+        now = time.monotonic()
+        ledger = self._ledger()
+        asked = [demand for _, demand in demands]
+        try:
+            found = ledger.take(self.owner, asked, self._clock_ns())
+        except OwnerLostError:
+            self.rejoin(ledger)
+            found = ledger.take(self.owner, asked, self._clock_ns())
+        if isinstance(found, Refusal):
+            return found
+        leases = {demand.pot: lease for lease, demand in demands}
+        with self.lock:
+            for grant in found:
+                lease = leases[grant.pot]
+                for index, part in enumerate(grant.amount):
+                    if lease.counted[index]:
+                        lease.free[index] += part
+                lease.tight = grant.tight
+                lease.fresh_until = now + 1.0
+        return found
+
+    def join(self) -> None:
+        """Makes this process known to the store, once.
+
+        Raises:
+            LedgerError: The store or the journal cannot be used.
+        """
+        if time.monotonic() < self._safe_until or self.owner:
+            return
+        with self._joining:
+            if self.owner:
+                return
+            owner = os.urandom(16)
+            journal = Journal(self._beside, owner)
+            now = time.monotonic()
+            try:
+                expires_ns = self._clock_ns() + int(OWNER_SECONDS * 1e9)
+                self._ledger().join(Owner(owner, journal.path, expires_ns, 0, {}))
+            except LedgerError:
+                journal.close(keep=False)
+                raise
+            with self.lock:
+                self._take_on(owner, journal, now)
+
+    def _take_on(self, owner: bytes, journal: Journal | None, now: float) -> None:
+        self.owner = owner
+        if self._journal is not journal:
+            self._turn_page(journal)
+        self._safe_until = now + OWNER_SECONDS - SKEW_SECONDS
+        self._renew_at = now + RENEW_SECONDS
+        self._sequence = 0
+
+    def _turn_page(self, journal: Journal | None) -> None:
+        self._journal, self._page, self._routes = journal, object(), 0
+
+    # Ending.
+
+    def end(self, reservation: Reservation, state: str, text: bytes) -> None:
+        """Ends a reservation in the journal and in memory, exactly once.
+
+        Raises:
+            ReservationError: It has ended, or is another process's.
+        """
+        with self.lock:
+            if reservation.state != "open" or self.flying.get(reservation.id) is not reservation:
+                raise reservation.ended()
+            self._note(text)
+            del self.flying[reservation.id]
+            self.overshoot -= reservation.overshoot
+            reservation.state = state  # type: ignore[assignment]
+
+    def use(self, reservation: Reservation, used: Amount) -> tuple[tuple[Lease, Amount], ...]:
+        """Gives back what a call did not use; answers what it did, at most what it held."""
+        draws = []
+        with self.lock:
+            for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
+                drawn = Amount(min(used[0], amount[0]), min(used[1], amount[1]), min(used[2], amount[2]))
+                free = lease.free
+                for index in (0, 1, 2):
+                    if free[index] < FREE:
+                        free[index] += amount[index] - drawn[index]
+                if any(drawn):
+                    draws.append((lease, drawn))
+                    self._undrawn[lease.pot] = self._undrawn.get(lease.pot, NOTHING).plus(drawn)
+            self._unwritten += 1
+            self.changed.notify_all()
+        return tuple(draws)
+
+    def mark_sent(self, reservation: Reservation) -> None:
+        """Takes note that a request is on its way."""
+        with self.lock:
+            if reservation.state == "open":
+                reservation.sent = True
+                self._note(b'{"t":[%d]}' % reservation.id)
+
+    # Writing.
+
+    def write(
+        self, ledger: HoldLedger, entries: Sequence[Entry], settled: Sequence[Settled], *, clean: bool
+    ) -> Appended:
+        """Appends entries, and releases what they have settled and what is free in tight leases.
+
+        Args:
+            ledger: The ledger of the pipeline.
+            entries: What is appended.
+            settled: What they have settled.
+            clean: Whether everything that was settled before is in the ledger, and not in the spool.
+
+        Raises:
+            LedgerError: The ledger cannot be written; what is released is remembered.
+        """
+        settlement = self._settlement(entries, settled)
+        if clean:
+            self._resend(ledger)
+        try:
+            return ledger.settle(settlement)
+        except OwnerLostError:
+            self.rejoin(ledger, entries)
+            return Appended(frozenset(), {})
+        except LedgerError:
+            with self.lock:
+                self._stuck.append(settlement)
+            raise
+        finally:
+            with self.lock:
+                self._unwritten -= len(settled)
+                self.changed.notify_all()
+
+    def put_off(self, settled: Sequence[Settled]) -> None:
+        """Remembers what settlements release, whose entries are in the spool."""
+        settlement = self._settlement((), settled)
+        with self.lock:
+            self._stuck.append(settlement)
+            self._unwritten -= len(settled)
+
+    def _settlement(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> Settlement:
+        release = Release({}, {})
+        drawn: dict[int, tuple[Lease, Amount]] = {}
+        for one in settled:
+            for lease, amount in one.draws:
+                before = drawn.get(id(lease))
+                drawn[id(lease)] = (lease, before[1].plus(amount) if before else amount)
+        for lease, amount in drawn.values():
+            release.add(lease, amount, NOTHING)
+        now = time.monotonic()
+        with self.lock:
+            for lease, amount in drawn.values():
+                self._undrawn[lease.pot] = self._undrawn.get(lease.pot, NOTHING).minus(amount)
+            for lease in self._leases.values():
+                if lease.idle(now):
+                    unused = lease.give_back()
+                    release.add(lease, unused, unused)
+            self._sequence += 1
+            return Settlement(self.owner, self._sequence, entries, release.amounts, release.ease_ns)
+
+    def _resend(self, ledger: HoldLedger) -> None:
+        """Releases what could not be released before; the entries went another way."""
+        while self._stuck:
+            old = self._stuck[0]
+            if old.owner == self.owner:
+                ledger.settle(Settlement(old.owner, old.sequence, (), old.release, old.ease_ns))
+            self._stuck.pop(0)
+
+    @property
+    def has_back(self) -> bool:
+        """Whether something waits to be given back."""
+        now = time.monotonic()
+        with self.lock:
+            return bool(self._stuck) or any(
+                lease.idle(now) and any(0 < free < FREE for free in lease.free)
+                for lease in self._leases.values()
+            )
+
+    @property
+    def tight(self) -> bool:
+        """Whether a budget of this process is nearly spent."""
+        return any(lease.tight for lease in self.leases)
+
+    @property
+    def holds_free(self) -> bool:
+        """Whether something is leased and not used."""
+        return any(0 < free < FREE for lease in self.leases for free in lease.free)
+
+    def rejoin(self, ledger: HoldLedger, entries: Sequence[Entry] = ()) -> None:
+        """After another process has closed this owner: takes its charges back and goes on as a new owner.
+
+        Raises:
+            LedgerError: The store or the journal cannot be used.
+        """
+        closed, former = self.owner, self._journal
+        reversals = self._orphan_reversals(ledger.orphans(closed)) if closed else []
+        owner = os.urandom(16)
+        journal = Journal(self._beside, owner)
+        now = time.monotonic()
+        with self.lock:
+            self._turn_page(journal)
+            held = {pot: amount for pot, amount in self._undrawn.items() if any(amount)}
+            for lease in self._leases.values():
+                lease.give_back()
+            for reservation in self.flying.values():
+                self._note_open(reservation)
+                reservation.owner = owner
+                for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
+                    held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
+        expires_ns = self._clock_ns() + int(OWNER_SECONDS * 1e9)
+        ledger.reopen(closed, [*reversals, *entries], Owner(owner, journal.path, expires_ns, 0, held))
+        with self.lock:
+            self._take_on(owner, journal, now)
+            self._stuck.clear()
+            if former is not None:
+                self._former.append(former)
+
+    # Keeping.
+
+    def renew(self, ledger: HoldLedger) -> None:
+        """Moves the expiry of this owner, where it is time.
+
+        Raises:
+            LedgerError: The store cannot be used.
+        """
+        now = time.monotonic()
+        if not self.owner or now < self._renew_at:
+            return
+        try:
+            ledger.renew(self.owner, self._clock_ns() + int(OWNER_SECONDS * 1e9))
+        except OwnerLostError:
+            self.rejoin(ledger)
+            return
+        with self.lock:
+            self._safe_until = now + OWNER_SECONDS - SKEW_SECONDS
+            self._renew_at = now + RENEW_SECONDS
+
+    def tidy(self) -> None:
+        """Begins the journal anew where it is long and all of it is in the ledger.
+
+        Raises:
+            LedgerError: The new file cannot be made.
+        """
+        with self.lock:
+            journal = self._journal
+            if journal is None or self._unwritten > 0:
+                return
+            while self._former:
+                self._former.pop().close(keep=False)
+            if journal.size_bytes < ROTATE_BYTES:
+                return
+            self._turn_page(journal)
+            records: list[Record] = []
+            for reservation in self.flying.values():
+                records += self._route_record(reservation.route)
+                records.append({"o": _opened(reservation)})
+            journal.rotate(records)
+            journal.forget_old()
+
+    def overdue(self, now_ns: int) -> list[Reservation]:
+        """Open reservations that have expired."""
+        with self.lock:
+            return [one for one in self.flying.values() if one.expires_ns <= now_ns]
+
+    def held_in_flight(self) -> Mapping[Pot, Amount]:
+        """What reservations in flight hold."""
+        held: dict[Pot, Amount] = {}
+        with self.lock:
+            for reservation in self.flying.values():
+                for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
+                    held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
+        return held
+
+    def leave(self, ledger: HoldLedger | None) -> None:
+        """Gives everything back at the end; keeps the journal where something is not settled.
+
+        Args:
+            ledger: None where the ledger cannot be used: the next process settles what is left.
+        """
+        with self.lock:
+            done = ledger is not None and not self.flying and not self._stuck and self._unwritten <= 0
+            owner, self.owner = self.owner, b""
+            journals = [*self._former, *([self._journal] if self._journal else [])]
+            self._former.clear()
+            self._turn_page(None)
+            self._safe_until = 0.0
+        if done and owner and ledger is not None:
+            ledger.forget_owner(owner)
+        for journal in journals:
+            journal.close(keep=not done)
+
+    def after_fork(self) -> None:
+        """In a forked child: what was held is the parent's, and so are its files."""
+        for journal in [*self._former, *([self._journal] if self._journal else [])]:
+            journal.close(keep=True)
+        self.begin()
+
+    # The journal.
+
+    def _note(self, text: bytes) -> None:
+        """Writes an end to the journal; a journal that fails stops no settlement, and is counted."""
+        if self._journal is None:
+            return
+        try:
+            self._journal.write(text)
+        except OSError:
+            self.journal_errors += 1
+
+    def _note_open(self, reservation: Reservation) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        route = reservation.route
+        if route.journal is not self._page:
+            for record in self._route_record(route):
+                journal.add(record)
+        journal.write(
+            b'{"o":[%d,%d,%d,%d,%d,%d,"%x","%x","%x"]}'
+            % (
+                reservation.id,
+                route.number,
+                reservation.cost,
+                reservation.start_ns,
+                reservation.expires_ns,
+                reservation.sent,
+                reservation.trace_id,
+                reservation.span_id,
+                reservation.parent_id,
+            )  # fmt: skip
+        )
+
+    def _route_record(self, route: Route) -> Iterable[Record]:
+        if route.journal is self._page:
+            return ()
+        self._routes += 1
+        route.number, route.journal = self._routes, self._page
+        record: Record = {
+            "route": route.number,
+            "provider": route.provider,
+            "model": route.model,
+            "request_model": route.request_model,
+            "operation": route.operation,
+            "tier": route.tier,
+            "labels": labels_text(route.labels),
+            "orphan": [budget.policies.on_orphan for budget in route.budgets],
+        }
+        return (record,)
+
+
+def _opened(reservation: Reservation) -> list[Any]:
+    return [
+        reservation.id, reservation.route.number, reservation.cost, reservation.start_ns, reservation.expires_ns,
+        int(reservation.sent), f"{reservation.trace_id:x}", f"{reservation.span_id:x}",
+        f"{reservation.parent_id:x}",
+    ]  # fmt: skip
