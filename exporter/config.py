@@ -28,6 +28,7 @@ from spanbudget.exporter.config_sections import (
     ScopeConfig,
     Section,
 )
+from spanbudget.exporter.guard.config import GuardConfig
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
@@ -46,6 +47,7 @@ class Config(Section):
     counting: CountingConfig = Field(default_factory=CountingConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    guard: GuardConfig = Field(default_factory=GuardConfig)
     budget_configs: tuple[BudgetConfig, ...] = Field(alias="budgets", default=())
 
     @cached_property
@@ -64,6 +66,12 @@ class Config(Section):
         return {name: (alias.provider, alias.model) for name, alias in self.models.aliases.items()}
 
     @property
+    def guards(self) -> bool:
+        """Whether calls are guarded in a process that is instrumented."""
+        enabled = self.guard.enabled
+        return any(budget.guards for budget in self.budgets) if enabled == "auto" else enabled
+
+    @property
     def baggage_keys(self) -> tuple[str, ...]:
         """The baggage keys that are read."""
         return self.attribution.baggage
@@ -77,6 +85,7 @@ class Config(Section):
         """
         used = [label for budget in self.budgets for label, _ in budget.selector.terms]
         used += [label for budget in self.budgets for label in budget.per]
+        used += [label for budget in self.budgets for label, _ in budget.policies.priority_match]
         read = {
             key
             for keys in (*LABEL_SPELLINGS.values(), *self.attribution.configured().values())

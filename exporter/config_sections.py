@@ -93,6 +93,7 @@ class LedgerConfig(Section):
     spool_max_mb: Annotated[int, Field(ge=1, le=1_048_576)] = 256
     queue_max_spans: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     on_store_error: Literal["deny", "allow", "lease_only"] = "allow"
+    lease_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
 
 
 class AttributionConfig(Section):

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
 
+from spanbudget.exporter.admission.context import link_span, span_labels
+from spanbudget.exporter.admission.desk import PipelineDesk
 from spanbudget.exporter.attachment import Attachment, SpanSource, renew_metric_locks
 from spanbudget.exporter.config import Config, load_config
 from spanbudget.exporter.instruments import BudgetInstruments, Health
@@ -24,6 +26,9 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.sampler import Predicate
 from spanbudget.processors.span_processor import BudgetSpanProcessor
+
+if TYPE_CHECKING:
+    from spanbudget.exporter.guard.install import Guard
 
 EXIT_SECONDS_MAX: Final = 10.0
 """How long the end of the process waits for the ledger."""
@@ -43,6 +48,7 @@ class _Running:
         instruments: What shows the pipeline's numbers; None where the configuration wants no metrics.
         outlet: A way out for metrics that is ours; None where they go through the global meter provider.
         attachments: The tracer providers it is on, each with the processor there.
+        guard: What refuses calls; None where nothing does.
     """
 
     config: Config
@@ -50,10 +56,12 @@ class _Running:
     instruments: BudgetInstruments | None = None
     outlet: OTLPMetrics | PrometheusEndpoint | None = None
     attachments: list[tuple[Attachment, BudgetSpanProcessor]] = field(default_factory=list)
+    guard: "Guard | None" = None
 
     def faults(self) -> Health:
         """Faults on the application's threads."""
         failures = sum(processor.failures for _, processor in self.attachments)
+        failures += self.guard.faults if self.guard is not None else 0
         return {(names.PROCESSOR_FAILURES.name, ""): failures}
 
     def is_on(self, provider: object) -> bool:
@@ -68,6 +76,7 @@ class _Process:
     Attributes:
         lock: Guards the rest.
         running: None where SpanBudget is off.
+        shared_by: Pipelines that budget managers use, each with how many do.
         shared: The instruments on the global meter provider; they can be created only once.
         paused: Pipelines that stand still while a thread forks, by the thread's id.
         hooked: Whether the hooks for exit and fork are in place; they cannot be taken back.
@@ -76,10 +85,16 @@ class _Process:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     running: _Running | None = None
+    shared_by: dict[Pipeline, int] = field(default_factory=dict)
     shared: BudgetInstruments | None = None
-    paused: dict[int, Pipeline] = field(default_factory=dict)
+    paused: dict[int, list[Pipeline]] = field(default_factory=dict)
     hooked: bool = False
     warned: bool = False
+
+    def pipelines(self) -> list[Pipeline]:
+        """All pipelines of the process."""
+        running = [self.running.pipeline] if self.running else []
+        return [*running, *(one for one in self.shared_by if one not in running)]
 
 
 _process: Final = _Process()
@@ -92,6 +107,7 @@ def instrument(
     *,
     tracer_provider: trace.TracerProvider | None = None,
     predicate: Predicate | None = None,
+    guard: bool | None = None,
 ) -> Pipeline | None:
     """Counts the LLM spans of a tracer provider from now on.
 
@@ -102,6 +118,8 @@ def instrument(
         config: A configuration or the path of its file; None takes `SPANBUDGET_CONFIG`.
         tracer_provider: The provider; None takes the global one.
         predicate: Narrows which spans are recorded that head sampling drops; see `RecordingSampler`.
+        guard: Whether calls are refused that a budget cannot pay for; None does what the configuration says:
+            they are, where it has a budget that may refuse any.
 
     Returns:
         The pipeline; None where the provider is not the SDK's: nothing is counted, and a warning says so.
@@ -124,7 +142,16 @@ def instrument(
             )
         if not running.is_on(provider):
             _attach(running, provider, predicate)
+        if running.config.guards if guard is None else guard:
+            _guard(running)
         return running.pipeline
+
+
+def _guard(running: _Running) -> None:
+    # Imported where calls are guarded: it needs wrapt, and a process that only counts does not.
+    from spanbudget.exporter.guard.install import install  # noqa: PLC0415
+
+    running.guard = install(PipelineDesk(running.pipeline), running.config.guard)
 
 
 def uninstrument() -> None:
@@ -133,6 +160,10 @@ def uninstrument() -> None:
         running, _process.running = _process.running, None
         if running is None:
             return
+        if running.guard is not None:
+            from spanbudget.exporter.guard.install import uninstall  # noqa: PLC0415 - as in `_guard`
+
+            uninstall()
         for attachment, _ in running.attachments:
             attachment.detach()
         running.pipeline.flush(EXIT_SECONDS_MAX)
@@ -168,6 +199,12 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         undo.pop_all()
     if running.instruments:
         running.instruments.bind(running.pipeline, running.faults)
+    _hook()
+    return running
+
+
+def _hook() -> None:
+    """Puts the hooks for exit and fork in place, once."""
     if not _process.hooked:
         _process.hooked = True
         # Exit hooks run last in, first out: before those of the providers, which were there earlier.
@@ -177,7 +214,31 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         )
         # A child of multiprocessing ends without exit hooks, but with finalizers that it registers itself.
         multiprocessing_util.register_after_fork(_process, _finish_with_child)
-    return running
+
+
+def shared_pipeline(config: Config) -> Pipeline:
+    """The pipeline for a budget manager: the one that runs on the same ledger, or one of its own.
+
+    Raises:
+        LedgerError: The ledger cannot be opened.
+    """
+    with _process.lock:
+        running = _process.running
+        if running is not None and running.config.ledger.url == config.ledger.url:
+            return running.pipeline
+        pipeline = open_pipeline(config)
+        _process.shared_by[pipeline] = 1
+        _hook()
+        return pipeline
+
+
+def give_up_pipeline(pipeline: Pipeline) -> None:
+    """Stops a pipeline that `shared_pipeline` has opened; one that runs for spans goes on, flushed."""
+    with _process.lock:
+        opened = _process.shared_by.pop(pipeline, 0)
+    pipeline.flush(EXIT_SECONDS_MAX)
+    if opened:
+        pipeline.shutdown()
 
 
 def _open_metrics(running: _Running, resource: Resource | None) -> None:
@@ -205,6 +266,8 @@ def _attach(running: _Running, provider: SpanSource, predicate: Predicate | None
         running.config.baggage_keys,
         reraise=bool(os.environ.get(names.RERAISE_VARIABLE)),
         report=_log_first,
+        labels=span_labels,
+        started=link_span,
     )
     sampling = running.config.sampling.record_unsampled
     attachment = Attachment(provider, processor, record_unsampled=sampling, predicate=predicate)
@@ -228,11 +291,13 @@ def _warn_of_no_sdk(provider: object) -> None:
 
 def _finish() -> None:
     """Writes what was counted, and then sends its metrics; spans that still end are counted as before."""
+    for pipeline in _process.pipelines():
+        if not pipeline.flush(EXIT_SECONDS_MAX):
+            _logger.warning("Not all spend was in the ledger after %s s", EXIT_SECONDS_MAX)
+        pipeline.give_back()
     running = _process.running
     if running is None:
         return
-    if not running.pipeline.flush(EXIT_SECONDS_MAX):
-        _logger.warning("Not all spend was in the ledger after %s s", EXIT_SECONDS_MAX)
     if running.outlet:
         running.outlet.shutdown()
         running.outlet = None
@@ -240,14 +305,13 @@ def _finish() -> None:
 
 def _before_fork() -> None:
     """Forks between two batches: nothing in a child can release what the parent's worker holds."""
-    running = _process.running
-    if running is not None and running.pipeline.pause(FORK_SECONDS_MAX):
-        _process.paused[threading.get_ident()] = running.pipeline
+    paused = [pipeline for pipeline in _process.pipelines() if pipeline.pause(FORK_SECONDS_MAX)]
+    if paused:
+        _process.paused[threading.get_ident()] = paused
 
 
 def _after_fork_in_parent() -> None:
-    pipeline = _process.paused.pop(threading.get_ident(), None)
-    if pipeline is not None:
+    for pipeline in _process.paused.pop(threading.get_ident(), ()):
         pipeline.resume()
 
 
@@ -255,10 +319,11 @@ def _after_fork() -> None:
     """Starts anew in a forked child: the parent's threads, locks and sockets are not the child's."""
     _process.lock = threading.RLock()
     _process.paused.clear()
+    for pipeline in _process.pipelines():
+        pipeline.after_fork()
     running = _process.running
     if running is None:
         return
-    running.pipeline.after_fork()
     renew_metric_locks(running.outlet.provider if running.outlet else metrics.get_meter_provider())
     if isinstance(running.outlet, PrometheusEndpoint):
         running.outlet.after_fork()

@@ -78,8 +78,12 @@ class Admitting(Protocol):
         """(metric name, reason) → count."""
         ...
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """Gives everything back."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back and closes what it has opened."""
         ...
 
     def after_fork(self) -> None:
@@ -186,7 +190,7 @@ class Pipeline:
             self._start()
 
     def _write_aside(self, span: ReadableSpan) -> None:
-        what, sampled = self._parts.booker.read(record_of(span))
+        what, sampled, _ = self._parts.booker.read(record_of(span))
         record: dict[str, Any] = {"sampled": sampled}
         if isinstance(what, Link):
             record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
@@ -386,6 +390,12 @@ class Pipeline:
                 self.admission.close()
             self._store.close()
             self._spool.close()
+
+    def give_back(self) -> None:
+        """Gives back what is leased at the end of the process; later calls are asked for anew."""
+        if self.admission is not None:
+            with self._work:
+                self.admission.leave()
 
     def pause(self, timeout_seconds: float) -> bool:
         """Lets the worker end its batch and keeps it from the next one until this thread calls `resume`.

@@ -200,6 +200,7 @@ def make_admission(config: Config, table: GenaiPriceTable, limits: LimitLedger, 
         beside=beside,
         orphan_reversals=reversals,
         journal_optional=journal_optional,
+        lease_seconds=config.ledger.lease_seconds,
     )
     namer = Namer(config.model_aliases)
     routes = Routes(

@@ -29,6 +29,22 @@ class LedgerSchemaError(LedgerError):
     """The ledger was written by a newer SpanBudget than this one; nothing in it was touched."""
 
 
+class AmountError(SpanBudgetError, ValueError):
+    """An amount of money, a count or a name makes no sense; nothing has changed."""
+
+
+class BudgetNotFoundError(SpanBudgetError, KeyError):
+    """There is no budget of that name; nothing has changed."""
+
+    def __str__(self) -> str:
+        """The message as it was given: `KeyError` would show it in quotes."""
+        return str(self.args[0]) if self.args else ""
+
+
+class BudgetExistsError(SpanBudgetError):
+    """There is a budget of that name already; nothing has changed."""
+
+
 class ReservationError(SpanBudgetError):
     """A reservation cannot be settled or released: it was before, has expired, or is another process's."""
 

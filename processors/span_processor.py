@@ -1,6 +1,6 @@
 """The span processor: hands each finished span over in O(1), and never lets a fault reach the application."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from opentelemetry import baggage
@@ -28,6 +28,15 @@ def _ignore(failure: Exception, failures: int) -> None:
     """Reports nothing; `BudgetSpanProcessor.failures` has the count."""
 
 
+def _no_labels(_: Context | None) -> Mapping[str, str]:
+    """Gives no labels."""
+    return {}
+
+
+def _not_told(_: Span) -> None:
+    """Takes note of nothing."""
+
+
 class BudgetSpanProcessor(SpanProcessor):
     """Hands the finished spans of a tracer provider to a sink.
 
@@ -41,6 +50,8 @@ class BudgetSpanProcessor(SpanProcessor):
             knew.
         reraise: True lets faults through after they were counted; for tests.
         report: Told of each fault and of their number so far; the shell logs the first.
+        labels: Gives attributes for each span that starts in a context, unless the span has them.
+        started: Told of each span that starts, with its context.
 
     Attributes:
         failures: Faults so far.
@@ -53,6 +64,8 @@ class BudgetSpanProcessor(SpanProcessor):
         *,
         reraise: bool = False,
         report: Callable[[Exception, int], None] = _ignore,
+        labels: Callable[[Context | None], Mapping[str, str]] = _no_labels,
+        started: Callable[[Span], None] = _not_told,
     ) -> None:
         self.failures = 0
         self._sink = sink
@@ -60,13 +73,18 @@ class BudgetSpanProcessor(SpanProcessor):
         self._baggage_keys = tuple(baggage_keys)
         self._reraise = reraise
         self._report = report
+        self._labels = labels
+        self._started = started
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Copies the configured baggage onto the span; nothing else."""
-        if not self._baggage_keys:
-            return
+        """Copies the configured baggage and the labels of the context onto the span; nothing else."""
         try:
-            self._copy_baggage(span, parent_context)
+            if self._baggage_keys:
+                self._copy_baggage(span, parent_context)
+            if labels := self._labels(parent_context):
+                present = span.attributes or {}
+                span.set_attributes({key: labels[key] for key in labels if key not in present})
+            self._started(span)
         except Exception as failure:  # noqa: BLE001 - the border to the application's thread
             self._failed(failure)
 

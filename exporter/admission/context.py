@@ -12,16 +12,19 @@ from types import MappingProxyType
 from typing import Final
 
 from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.trace import Span
 
 from spanbudget.exporter.admission.refusals import context_exceeded
 from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.money import usd_to_pico
+from spanbudget.processors.names_out import LABEL_ATTRIBUTES
 
 BAGGAGE_PREFIX: Final = "spanbudget."
 """Labels travel in OTel baggage under their name with this prefix, to other services too."""
 
-_random: Final = random.Random()  # noqa: S311 - ids, as those of spans; of our own, so that no seed of the application makes two processes draw the same
+# Of our own: no seed that an application sets makes two processes draw the same.
+_random: Final = random.Random()  # noqa: S311 - ids, as those of spans
 os.register_at_fork(after_in_child=_random.seed)
 _current: ContextVar[Reservation | None] = ContextVar("spanbudget_reservation", default=None)
 
@@ -45,7 +48,7 @@ class ContextBudget:
 
     @property
     def remaining(self) -> int:
-        """What is neither spent nor reserved, pico-USD; negative where a call cost more than its worst case."""
+        """What is neither spent nor reserved, pico-USD; negative where a call cost more than it held."""
         return self.limit - self.spent - self.reserved
 
     def hold(self, cost: int) -> None:
@@ -115,9 +118,9 @@ def budget_context(
 ) -> Iterator[ContextBudget | None]:
     """Labels every call of a block, and caps what it may spend.
 
-    Labels go to spans and to other services as OTel baggage, so that a budget with `per: [session]` counts the
-    session's calls wherever they are made. The cap is this process's own: it covers the threads and tasks that
-    run with a copy of the context.
+    Labels go to spans and to other services as OTel baggage, so that a budget with `per: [session]` counts
+    the session's calls wherever they are made. The cap is this process's own: it covers the threads and tasks
+    that run with a copy of the context.
 
     Args:
         max_cost: Most that the calls of the block may cost, USD; None sets only labels.
@@ -162,6 +165,25 @@ def context_labels(baggage_keys: Sequence[str] = ()) -> Mapping[str, object]:
         if key.startswith(BAGGAGE_PREFIX)
     }
     return {**told, **_nested.get().labels}
+
+
+def span_labels(parent: context.Context | None) -> Mapping[str, str]:
+    """The attributes that `budget_context` gives to the spans of its block."""
+    entries = baggage.get_all(parent)
+    if not entries:
+        return {}
+    labels = {key.removeprefix(BAGGAGE_PREFIX): key for key in entries if key.startswith(BAGGAGE_PREFIX)}
+    return {LABEL_ATTRIBUTES.get(label, label): str(entries[key]) for label, key in labels.items()}
+
+
+def link_span(span: Span) -> None:
+    """Takes note of a span that starts in the block of a reservation: it is the call, or encloses it."""
+    reservation = _current.get()
+    if reservation is None or reservation.links or span.context is None:
+        return
+    parent_id = span.parent.span_id if span.parent is not None else 0
+    if parent_id == reservation.parent_id:
+        reservation.link(span.context.trace_id, span.context.span_id, parent_id)
 
 
 def current_reservation() -> Reservation | None:

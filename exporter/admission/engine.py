@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from spanbudget.exporter.admission.context import calling_span, context_labels, nested_budgets, new_id
-from spanbudget.exporter.admission.holdings import Holdings, Settled
+from spanbudget.exporter.admission.holdings import Holdings, Settled, lease_clock
 from spanbudget.exporter.admission.leases import Lease
 from spanbudget.exporter.admission.refusals import exceeded, per_call, store_failed, unknown_worst_case
 from spanbudget.exporter.admission.request import CallRequest
@@ -29,8 +29,8 @@ from spanbudget.exporter.admission.settling import (
 from spanbudget.exporter.admission.terms import TermsBook
 from spanbudget.exporter.admission.worst_case import WorstCase
 from spanbudget.processors import names_out as names
-from spanbudget.processors.budgets import Budget
 from spanbudget.processors.booking import Observed
+from spanbudget.processors.budgets import Budget
 from spanbudget.processors.errors import BudgetExceeded, LedgerError, ReservationError
 from spanbudget.processors.holds import HoldLedger
 from spanbudget.processors.limits import NOTHING, UNLIMITED, Amount, Demand, Limits, Refusal
@@ -87,6 +87,7 @@ class Admission:
 
     Attributes:
         tallies: (metric name, reason) → count.
+        refresh: Takes over what has changed about budgets; whether anything has. The keeper sets it.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a whole; all by keyword
@@ -115,6 +116,7 @@ class Admission:
         self._baggage_keys = tuple(baggage_keys)
         self._clock_ns = clock_ns
         self._store_failed_until = 0.0
+        self.refresh: Callable[[HoldLedger], bool] = lambda _: False
 
     # Reserving.
 
@@ -278,9 +280,9 @@ class Admission:
         Raises:
             LedgerError: The store cannot be used.
         """
-        if time.monotonic() < self._store_failed_until:
+        if lease_clock() < self._store_failed_until:
             raise LedgerError("the ledger failed less than a second ago")
-        now, now_ns = time.monotonic(), self._clock_ns()
+        now, now_ns = lease_clock(), self._clock_ns()
         try:
             ledger = self._ledger()
             demands = []
@@ -292,7 +294,7 @@ class Admission:
                 demands.append((lease, demand))
             found = self.holdings.take(demands)
         except LedgerError as error:
-            self._store_failed_until = time.monotonic() + STORE_RETRY_SECONDS
+            self._store_failed_until = lease_clock() + STORE_RETRY_SECONDS
             self.tallies[names.LEDGER_ERRORS.name, type(error).__name__] += 1
             raise
         return found if isinstance(found, Refusal) else None
@@ -328,7 +330,7 @@ class Admission:
         Raises:
             BudgetExceeded: Nothing of that helps.
         """
-        if self.terms_changed():
+        if self._terms_changed():
             return
         index = [lease.pot for lease in asked.route.leases].index(refusal.pot)
         budget, need = asked.route.budgets[index], asked.amounts[index]
@@ -394,10 +396,10 @@ class Admission:
         self.tallies[names.RESERVATIONS_DOWNGRADED.name, cheaper] += 1
         return True
 
-    def terms_changed(self) -> bool:
+    def _terms_changed(self) -> bool:
         """Looks for new grants, resumptions and budgets; whether there are any."""
         with contextlib.suppress(LedgerError):
-            return self.terms.refresh(self._ledger())  # type: ignore[arg-type]
+            return self.refresh(self._ledger())
         return False
 
     # Where the store does not answer.
@@ -488,15 +490,15 @@ class _Waiting:
     """How long one call may still wait."""
 
     def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
+        self._deadline = lease_clock() + seconds
 
     @property
     def left(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+        return max(0.0, self._deadline - lease_clock())
 
     @property
     def over(self) -> bool:
-        return time.monotonic() >= self._deadline
+        return lease_clock() >= self._deadline
 
     def sleep(self, seconds: float) -> None:
         time.sleep(min(seconds + 0.001, self.left + 0.001))

@@ -24,11 +24,14 @@ from spanbudget.processors.holds import HoldLedger, Owner, OwnerLostError, Settl
 from spanbudget.processors.ledger import Appended, Entry
 from spanbudget.processors.limits import NOTHING, Amount, Demand, Grant, Pot, Refusal
 
-OWNER_SECONDS: Final = 30.0
-"""How long the holds of a process live without being renewed."""
-SKEW_SECONDS: Final = 3.0
-"""How long before that the process itself stops using them: clocks and schedulers may differ by so much."""
-RENEW_SECONDS: Final = 10.0
+_LEASE_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+SKEW_SECONDS_MAX: Final = 3.0
+"""A process stops using its holds before they expire: by a tenth of their life, and by so much at most."""
+
+
+def lease_clock() -> float:
+    """Seconds that no clock change moves, and that go on while the machine sleeps."""
+    return time.clock_gettime(_LEASE_CLOCK)
 
 
 class Settled(NamedTuple):
@@ -72,6 +75,7 @@ class Holdings:
         beside: Where journals lie; see `Journal`.
         orphan_reversals: Makes the reversals of an owner's orphan charges.
         journal_optional: Whether a call may go on where the journal cannot be written.
+        lease_seconds: How long holds live without being renewed, above 0; they are renewed at a third of it.
         clock_ns: Nanoseconds since the epoch.
 
     Attributes:
@@ -89,12 +93,14 @@ class Holdings:
         beside: Path,
         orphan_reversals: Callable[[Sequence[Entry]], list[Entry]],
         journal_optional: Callable[[Reservation], bool],
+        lease_seconds: float = 30.0,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._ledger = ledger
         self._beside = beside
         self._orphan_reversals = orphan_reversals
         self.journal_optional = journal_optional
+        self._lease_seconds = lease_seconds
         self._clock_ns = clock_ns
         self.begin()
 
@@ -142,7 +148,7 @@ class Holdings:
         Raises:
             OSError: The journal cannot be written; nothing is held.
         """
-        now = time.monotonic()
+        now = lease_clock()
         with self.lock:
             if not self._suffices(reservation, now, now):
                 return False
@@ -151,7 +157,7 @@ class Holdings:
 
     def hold_unasked(self, reservation: Reservation) -> bool:
         """`try_hold` while the store cannot be asked: what is leased may be used until it expires."""
-        now = time.monotonic()
+        now = lease_clock()
         with self.lock:
             if not self._suffices(reservation, now, 0.0):
                 return False
@@ -173,11 +179,12 @@ class Holdings:
                 return False
         return True
 
-    def hold_anyway(self, reservation: Reservation) -> None:
-        """Lets a call fly without holding anything for it."""
+    def hold_anyway(self, reservation: Reservation) -> bool:
+        """Lets a call fly without holding anything for it; always True."""
         reservation.amounts = tuple(NOTHING for _ in reservation.amounts)
         with self.lock:
-            self._fly(reservation, time.monotonic())
+            self._fly(reservation, lease_clock())
+            return True
 
     def _fly(self, reservation: Reservation, now: float) -> None:
         route = reservation.route
@@ -206,8 +213,9 @@ class Holdings:
         Raises:
             LedgerError: The store cannot be used.
         """
-        self.join()
-        now = time.monotonic()
+        if not self.owner:
+            self.join()
+        now = lease_clock()
         ledger = self._ledger()
         asked = [demand for _, demand in demands]
         try:
@@ -234,16 +242,14 @@ class Holdings:
         Raises:
             LedgerError: The store or the journal cannot be used.
         """
-        if time.monotonic() < self._safe_until or self.owner:
-            return
         with self._joining:
             if self.owner:
                 return
             owner = os.urandom(16)
             journal = Journal(self._beside, owner)
-            now = time.monotonic()
+            now = lease_clock()
             try:
-                expires_ns = self._clock_ns() + int(OWNER_SECONDS * 1e9)
+                expires_ns = self._expiry_ns()
                 self._ledger().join(Owner(owner, journal.path, expires_ns, 0, {}))
             except LedgerError:
                 journal.close(keep=False)
@@ -255,9 +261,12 @@ class Holdings:
         self.owner = owner
         if self._journal is not journal:
             self._turn_page(journal)
-        self._safe_until = now + OWNER_SECONDS - SKEW_SECONDS
-        self._renew_at = now + RENEW_SECONDS
+        self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
+        self._renew_at = now + self._lease_seconds / 3
         self._sequence = 0
+
+    def _expiry_ns(self) -> int:
+        return self._clock_ns() + int(self._lease_seconds * 1e9)
 
     def _turn_page(self, journal: Journal | None) -> None:
         self._journal, self._page, self._routes = journal, object(), 0
@@ -351,7 +360,7 @@ class Holdings:
                 drawn[id(lease)] = (lease, before[1].plus(amount) if before else amount)
         for lease, amount in drawn.values():
             release.add(lease, amount, NOTHING)
-        now = time.monotonic()
+        now = lease_clock()
         with self.lock:
             for lease, amount in drawn.values():
                 self._undrawn[lease.pot] = self._undrawn.get(lease.pot, NOTHING).minus(amount)
@@ -373,12 +382,24 @@ class Holdings:
     @property
     def has_back(self) -> bool:
         """Whether something waits to be given back."""
-        now = time.monotonic()
+        now = lease_clock()
         with self.lock:
             return bool(self._stuck) or any(
                 lease.idle(now) and any(0 < free < FREE for free in lease.free)
                 for lease in self._leases.values()
             )
+
+    def retire(self) -> None:
+        """Lets everything that is free be given back with the next write."""
+        with self.lock:
+            for lease in self._leases.values():
+                lease.last_used = 0.0
+
+    def distrust(self) -> None:
+        """Lets every lease be asked for anew: a budget has changed."""
+        with self.lock:
+            for lease in self._leases.values():
+                lease.fresh_until = 0.0
 
     @property
     def tight(self) -> bool:
@@ -400,7 +421,7 @@ class Holdings:
         reversals = self._orphan_reversals(ledger.orphans(closed)) if closed else []
         owner = os.urandom(16)
         journal = Journal(self._beside, owner)
-        now = time.monotonic()
+        now = lease_clock()
         with self.lock:
             self._turn_page(journal)
             held = {pot: amount for pot, amount in self._undrawn.items() if any(amount)}
@@ -411,7 +432,7 @@ class Holdings:
                 reservation.owner = owner
                 for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
                     held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
-        expires_ns = self._clock_ns() + int(OWNER_SECONDS * 1e9)
+        expires_ns = self._expiry_ns()
         ledger.reopen(closed, [*reversals, *entries], Owner(owner, journal.path, expires_ns, 0, held))
         with self.lock:
             self._take_on(owner, journal, now)
@@ -427,17 +448,17 @@ class Holdings:
         Raises:
             LedgerError: The store cannot be used.
         """
-        now = time.monotonic()
+        now = lease_clock()
         if not self.owner or now < self._renew_at:
             return
         try:
-            ledger.renew(self.owner, self._clock_ns() + int(OWNER_SECONDS * 1e9))
+            ledger.renew(self.owner, self._expiry_ns())
         except OwnerLostError:
             self.rejoin(ledger)
             return
         with self.lock:
-            self._safe_until = now + OWNER_SECONDS - SKEW_SECONDS
-            self._renew_at = now + RENEW_SECONDS
+            self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
+            self._renew_at = now + self._lease_seconds / 3
 
     def tidy(self) -> None:
         """Begins the journal anew where it is long and all of it is in the ledger.

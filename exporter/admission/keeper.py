@@ -3,15 +3,16 @@
 The pipeline's worker calls it between two batches, so nothing here runs at the same time as a batch.
 """
 
-import time
+import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from spanbudget.exporter.admission.drift import drift_of
 from spanbudget.exporter.admission.engine import Admission
-from spanbudget.exporter.admission.holdings import Holdings, Settled, Writing
+from spanbudget.exporter.admission.holdings import Holdings, Settled, Writing, lease_clock
 from spanbudget.exporter.admission.orphans import Found, lease_charges, read_journals
 from spanbudget.exporter.admission.terms import REFRESH_SECONDS, TermsBook
 from spanbudget.exporter.entry_store import EntryWriter, SharedLedger
@@ -28,6 +29,8 @@ GRACE_SECONDS: Final = 2.0
 TIGHT_SECONDS: Final = 0.02
 """How often free money is given back while a budget is nearly spent."""
 DRIFT_SECONDS: Final = 60.0
+
+_logger = logging.getLogger(__name__)
 
 
 class Books(Protocol):
@@ -50,8 +53,12 @@ class Books(Protocol):
         ...
 
 
-class Closing(Protocol):
-    """Something that can be closed."""
+class Limits(Protocol):
+    """The connection that calls ask for money."""
+
+    def open(self, pipeline: Any) -> SharedLedger:
+        """The ledger, opened at the first use."""
+        ...
 
     def close(self) -> None:
         """Closes it."""
@@ -77,6 +84,7 @@ class Keeper:
     Attributes:
         engine: Reserves and settles.
         terms: What holds for budgets now.
+        limits: The connection that calls ask for money.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a whole; all by keyword
@@ -92,7 +100,7 @@ class Keeper:
         added: Callable[[SharedLedger, Sequence[Budget]], None],
         beside: Path,
         reversals: Callable[[Sequence[Entry]], list[Entry]],
-        limits: Closing,
+        limits: Limits,
     ) -> None:
         self.engine = engine
         self.holdings = holdings
@@ -104,7 +112,9 @@ class Keeper:
         self._added = added
         self._beside = beside
         self._reversals = reversals
-        self._limits = limits
+        self.limits = limits
+        self._refreshing = threading.Lock()
+        engine.refresh = self.refresh
         self._refresh_at = 0.0
         self._sweep_at = 0.0
         self._drift_at = 0.0
@@ -117,10 +127,10 @@ class Keeper:
 
     def keep(self, now_ns: int) -> float | None:
         """Does what is due; how long until something is due again, seconds, None for never."""
-        now = time.monotonic()
+        now = lease_clock()
         if now >= self._refresh_at:
             self._refresh_at = now + REFRESH_SECONDS
-            self._books.use_ledger(self.refresh)
+            self._books.use_ledger(self._refresh)
         if not self.holdings.owner:
             return None if not self._sweep_at else REFRESH_SECONDS
         for reservation in self.holdings.overdue(now_ns):
@@ -142,21 +152,40 @@ class Keeper:
             return TIGHT_SECONDS
         return 0.1 if self.holdings.holds_free else REFRESH_SECONDS
 
-    def refresh(self, ledger: SharedLedger) -> None:
-        """Takes over budgets, grants and suspensions that have changed.
+    def _refresh(self, ledger: SharedLedger) -> None:
+        self.refresh(ledger)
+
+    def refresh(self, ledger: Any) -> bool:
+        """Takes over budgets, grants and suspensions that have changed; whether any have.
 
         Raises:
             LedgerError: The ledger cannot be read.
         """
-        if not self.terms.refresh(ledger):
-            return
-        stored = [self._stored(body) for body in self.terms.bodies.values()]
+        with self._refreshing:
+            if not self.terms.refresh(ledger):
+                return False
+            self._take_over(ledger)
+            self.holdings.distrust()
+            return True
+
+    def _take_over(self, ledger: Any) -> None:
+        stored = [budget for body in self.terms.bodies.values() if (budget := self._read(body))]
         names_taken = {budget.name for budget in self._configured}
         budgets = [*self._configured, *(one for one in stored if one.name not in names_taken)]
         if tuple(budgets) != self._budgets.budgets:
             self._added(ledger, budgets)
             self._budgets.define(budgets)
             self.engine.routes.forget()
+
+    def _read(self, body: str) -> Budget | None:
+        """A stored budget; None where a newer program wrote something that this one does not know."""
+        try:
+            return self._stored(body)
+        except ValueError as error:
+            _logger.error(  # noqa: TRY400 - the reason says it all
+                "A budget in the ledger cannot be read, and does not hold in this process: %s", error
+            )
+            return None
 
     # The dead.
 
@@ -209,11 +238,15 @@ class Keeper:
         health[names.LEDGER_DRIFT_USD.name, ""] = self._drift
         return health
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """Gives everything back at the end of the process, and keeps the journal where that fails."""
         if self.holdings.owner and not self._books.use_ledger(self.holdings.leave):
             self.holdings.leave(None)
-        self._limits.close()
+
+    def close(self) -> None:
+        """Gives everything back and closes the connection that calls ask for money."""
+        self.leave()
+        self.limits.close()
 
     def after_fork(self) -> None:
         """In a forked child: drops what the parent holds."""

@@ -65,7 +65,7 @@ class Lease:
         if elapsed > AHEAD_SECONDS:
             self.used_since, self.used_calls = now, 0
         per_lease = calls if elapsed <= AHEAD_SECONDS else int(calls * AHEAD_SECONDS / elapsed)
-        calls = min(max(1, per_lease), AHEAD_CALLS_MAX)
+        calls = min(per_lease, AHEAD_CALLS_MAX) if per_lease > 1 else 0  # a slow caller needs no lease
         return Amount(*(part * calls if held else 0 for part, held in zip(amount, self.counted, strict=True)))
 
     def idle(self, now: float) -> bool:

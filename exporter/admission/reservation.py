@@ -36,7 +36,7 @@ class Outcome:
 
     __slots__ = ("confidence", "cost", "failed", "reasons", "response_id", "response_model", "tier", "usage")
 
-    def __init__(  # noqa: PLR0913 - a record; all by keyword
+    def __init__(
         self,
         *,
         cost: int | None = None,
@@ -126,7 +126,7 @@ class Reservation:
         self.model: str | None = route.request_model
         self.state: State = "open"
 
-    def settle(  # noqa: PLR0913 - everything that may be known; all by keyword
+    def settle(
         self,
         *,
         cost: int | None = None,
@@ -186,8 +186,7 @@ class Reservation:
 
     def link(self, trace_id: int, span_id: int, parent_id: int) -> None:
         """Takes note of a span that started inside: it describes this very call, or encloses it."""
-        if len(self.links) < 16:
-            self.links.append((trace_id, span_id, parent_id))
+        self.links.append((trace_id, span_id, parent_id))
 
     def ended(self) -> ReservationError:
         """The error for whoever ends it again."""

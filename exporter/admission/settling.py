@@ -113,7 +113,8 @@ def settled_of(values: list[Any], route: Record) -> Observed:
         route["operation"], False, tier, Usage(*usage), confidence, tuple(reasons), start_ns, end_ns,
         bool(failed), response_id, labels_of(route["labels"]), reported,
     )  # fmt: skip
-    return Observed(call, False, PricedCall(call, cost, *parts, price_id, sure, tuple(why)))
+    price = (cost, *parts, price_id, sure, tuple(why))
+    return Observed(call, False, PricedCall(call, *price))
 
 
 def orphan_of(values: list[Any], route: Record) -> Observed:

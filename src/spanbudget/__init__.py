@@ -10,17 +10,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from spanbudget.exporter.admission.context import budget_context
     from spanbudget.exporter.config import Config, load_config
+    from spanbudget.exporter.config_sections import BudgetConfig
     from spanbudget.exporter.cost_exporter import CostSpanExporter
     from spanbudget.exporter.instrument import instrument, uninstrument
     from spanbudget.exporter.instrumentor import SpanBudgetInstrumentor
+    from spanbudget.exporter.manager import BudgetManager, BudgetReservation
     from spanbudget.exporter.pipeline import Pipeline
     from spanbudget.exporter.wiring import open_pipeline
+    from spanbudget.processors.call import Usage
     from spanbudget.processors.errors import (
+        AmountError,
+        BudgetExceeded,
+        BudgetExistsError,
+        BudgetNotFoundError,
         ConfigurationError,
         InputError,
         LedgerError,
         LedgerSchemaError,
+        ReservationError,
         SpanBudgetError,
     )
     from spanbudget.processors.sampler import RecordingSampler
@@ -29,6 +38,13 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AmountError",
+    "BudgetConfig",
+    "BudgetExceeded",
+    "BudgetExistsError",
+    "BudgetManager",
+    "BudgetNotFoundError",
+    "BudgetReservation",
     "BudgetSpanProcessor",
     "Config",
     "ConfigurationError",
@@ -38,9 +54,12 @@ __all__ = [
     "LedgerSchemaError",
     "Pipeline",
     "RecordingSampler",
+    "ReservationError",
     "SpanBudgetError",
     "SpanBudgetInstrumentor",
+    "Usage",
     "__version__",
+    "budget_context",
     "instrument",
     "load_config",
     "open_pipeline",
@@ -48,6 +67,13 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "AmountError": "processors.errors",
+    "BudgetConfig": "exporter.config_sections",
+    "BudgetExceeded": "processors.errors",
+    "BudgetExistsError": "processors.errors",
+    "BudgetManager": "exporter.manager",
+    "BudgetNotFoundError": "processors.errors",
+    "BudgetReservation": "exporter.manager",
     "BudgetSpanProcessor": "processors.span_processor",
     "Config": "exporter.config",
     "ConfigurationError": "processors.errors",
@@ -56,6 +82,9 @@ _HOMES: Final = {
     "LedgerError": "processors.errors",
     "LedgerSchemaError": "processors.errors",
     "Pipeline": "exporter.pipeline",
+    "ReservationError": "processors.errors",
+    "Usage": "processors.call",
+    "budget_context": "exporter.admission.context",
     "RecordingSampler": "processors.sampler",
     "SpanBudgetError": "processors.errors",
     "SpanBudgetInstrumentor": "exporter.instrumentor",

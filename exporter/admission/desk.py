@@ -1,0 +1,29 @@
+"""Where guards ask for money: at the pipeline that runs, which is another one after a fork."""
+
+from typing import cast
+
+from spanbudget.exporter.admission.engine import Admission
+from spanbudget.exporter.admission.keeper import Keeper
+from spanbudget.exporter.admission.request import CallRequest
+from spanbudget.exporter.admission.reservation import Reservation
+from spanbudget.exporter.pipeline import Pipeline
+
+
+class PipelineDesk:
+    """Reserves at a pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    @property
+    def engine(self) -> Admission:
+        """What admits calls in this process."""
+        return cast("Keeper", self._pipeline.admission).engine
+
+    def reserve(self, request: CallRequest) -> Reservation:
+        """See `Admission.reserve`."""
+        return self.engine.reserve(request)
+
+    async def reserve_async(self, request: CallRequest) -> Reservation:
+        """See `Admission.reserve_async`."""
+        return await self.engine.reserve_async(request)
