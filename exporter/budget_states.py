@@ -23,7 +23,7 @@ class ChildSpend(Protocol):
 class TermsOf(Protocol):
     """Who knows what holds for budgets beside their definition."""
 
-    def terms(self, budget: Budget, pot: Pot, now_ns: int) -> Terms:
+    def terms_of(self, budget: Budget, pot: Pot, now_ns: int) -> Terms:
         """What holds for a budget, or a child of it, at a moment."""
         ...
 
@@ -58,7 +58,7 @@ def budget_states(
                 spend,
                 now_ns,
                 reserved=held[pot].cost if pot in held else 0,
-                terms=terms.terms(budget, pot, now_ns) if terms is not None else None,
+                terms=terms.terms_of(budget, pot, now_ns) if terms is not None else None,
             )
             for pot, spend in found.items()
         ]

@@ -13,18 +13,19 @@ from typing import Any, Final, Protocol, TypeVar
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanbudget.exporter.admission.holdings import Settled
-from spanbudget.exporter.budget_states import TermsOf, budget_states
+from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.entry_store import EntryStore, EntryWriter, SharedLedger
 from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booker, Link, Observed
-from spanbudget.processors.budgets import BudgetBook, BudgetState
+from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState, Terms
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Entry
+from spanbudget.processors.limits import Pot
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
 
@@ -61,9 +62,8 @@ class Parts:
 class Admitting(Protocol):
     """What admits calls before they are made, as far as the pipeline has to do with it."""
 
-    @property
-    def terms(self) -> TermsOf:
-        """What holds for budgets now."""
+    def terms_of(self, budget: Budget, pot: Pot, now_ns: int) -> Terms:
+        """What holds for a budget, or a child of it, at a moment."""
         ...
 
     def writer(self, settled: Sequence[Settled]) -> EntryWriter | None:
@@ -172,6 +172,12 @@ class Pipeline:
             self._wake.put(None)
         elif self._idle:
             self._wake.put(None)
+        if self._worker is None:
+            self._start()
+
+    def wake(self) -> None:
+        """Lets the worker look at once whether there is something to do; it is started where it is not."""
+        self._wake.put(None)
         if self._worker is None:
             self._start()
 
@@ -459,8 +465,7 @@ class Pipeline:
     def budget_states(self) -> list[BudgetState]:
         """How full every budget is now, with the spend of all processes that share the ledger."""
         with self._work:
-            terms = self.admission.terms if self.admission is not None else None
-            return budget_states(self._parts.budgets, self._store, self._clock_ns(), terms)
+            return budget_states(self._parts.budgets, self._store, self._clock_ns(), self.admission)
 
     def health(self) -> Mapping[tuple[str, str], int]:
         """(metric name, reason) → count, in the metric's unit times its divisor."""

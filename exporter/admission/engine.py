@@ -50,6 +50,10 @@ class SettledSink(Protocol):
         """Takes a settlement over; `hurry` where others wait for what it gives back."""
         ...
 
+    def wake(self) -> None:
+        """Lets the worker look after the holds of this process from now on."""
+        ...
+
 
 @dataclass(slots=True)
 class Asked:
@@ -411,6 +415,7 @@ class Admission:
     def _join(self, asked: Asked) -> None:
         try:
             self.holdings.join()
+            self._sink.wake()
         except LedgerError as error:
             if self._policy(asked.route) != "allow" and asked.route.budgets:
                 raise self._store_refusal(asked, error) from error

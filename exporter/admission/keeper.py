@@ -18,9 +18,10 @@ from spanbudget.exporter.admission.terms import REFRESH_SECONDS, TermsBook
 from spanbudget.exporter.entry_store import EntryWriter, SharedLedger
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
-from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState
+from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState, Terms
 from spanbudget.processors.holds import Owner
 from spanbudget.processors.ledger import Entry
+from spanbudget.processors.limits import Pot
 
 SWEEP_SECONDS: Final = 5.0
 """How often this process looks for holds of dead ones."""
@@ -140,6 +141,7 @@ class Keeper:
             self._books.write_back()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_SECONDS
+            self.terms.forget_carried()
             self.sweep(now_ns)
         if now >= self._drift_at:
             self._drift_at = now + DRIFT_SECONDS
@@ -151,6 +153,17 @@ class Keeper:
         if self.holdings.tight:
             return TIGHT_SECONDS
         return 0.1 if self.holdings.holds_free else REFRESH_SECONDS
+
+    def terms_of(self, budget: Budget, pot: Pot, now_ns: int) -> Terms:
+        """What holds for a budget, or a child of it, at a moment."""
+        found: list[Terms] = []
+
+        def ask(ledger: SharedLedger) -> None:
+            found.append(self.terms.terms(budget, pot, now_ns, ledger))
+
+        if budget.policies.rollover is not None and self._books.use_ledger(ask):
+            return found[0]
+        return self.terms.terms(budget, pot, now_ns)
 
     def _refresh(self, ledger: SharedLedger) -> None:
         self.refresh(ledger)

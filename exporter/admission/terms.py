@@ -147,6 +147,10 @@ class TermsBook:
         self._version = version
         return True
 
+    def forget_carried(self) -> None:
+        """Lets what is carried over be worked out anew: late spans may have restated a closed window."""
+        self._carried = {}
+
     def terms(self, budget: Budget, pot: Pot, now_ns: int, ledger: Documents | None = None) -> Terms:
         """What holds for a pot at a moment.
 
