@@ -229,6 +229,7 @@ def shared_pipeline(config: Config) -> Pipeline:
         pipeline = open_pipeline(config)
         _process.shared_by[pipeline] = 1
         _hook()
+        pipeline.wake()
         return pipeline
 
 

@@ -283,8 +283,7 @@ class BudgetManager:
         pipeline, keeper = self._opened, self._keeper
         self._refresh(keeper)
         pipeline.flush()
-        keeper.holdings.retire()
-        pipeline.write_back()
+        pipeline.settle_now()
         return pipeline.budget_states()
 
     def suspend(self, name: str, *, child: str | None = None, reason: str = "") -> None:

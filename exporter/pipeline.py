@@ -32,6 +32,8 @@ from spanbudget.processors.spans import record_of
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
+SETTLE_SECONDS: Final = 1.0
+"""How long a call that is about to be refused waits for what its own process has settled."""
 BATCH_MAX: Final = 1024
 """Spans that are booked in one transaction, at most."""
 
@@ -76,6 +78,10 @@ class Admitting(Protocol):
 
     def health(self) -> Mapping[tuple[str, str], int]:
         """(metric name, reason) → count."""
+        ...
+
+    def retire(self) -> None:
+        """Lets everything that is free be given back with the next write."""
         ...
 
     def leave(self) -> None:
@@ -451,6 +457,13 @@ class Pipeline:
             writer = self.admission.writer(()) if self.admission is not None else None
             if writer is not None and self._store.ready:
                 self._store.try_append((), writer)
+
+    def settle_now(self) -> None:
+        """Brings everything that was settled into the ledger, and gives back what is leased and free."""
+        self.flush(SETTLE_SECONDS)
+        if self.admission is not None:
+            self.admission.retire()
+            self.write_back()
 
     # What instruments and exporters read.
 

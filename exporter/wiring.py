@@ -4,13 +4,12 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from spanbudget.exporter.admission.engine import Admission
 from spanbudget.exporter.admission.holdings import Holdings
 from spanbudget.exporter.admission.keeper import Keeper
 from spanbudget.exporter.admission.orphans import lease_reversals
@@ -26,9 +25,9 @@ from spanbudget.exporter.ledger.backfill import count_existing
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.pipeline import Parts, Pipeline
 from spanbudget.exporter.price_table import GenaiPriceTable
+from spanbudget.exporter.runs.labelled import admission_of, attribution_of
 from spanbudget.exporter.series import SeriesBook
 from spanbudget.processors import names_out as names
-from spanbudget.processors.attribution import Attribution
 from spanbudget.processors.booking import Booker
 from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.counting import CallCounter
@@ -66,7 +65,7 @@ def _rule(rule: ScopeRule, section: ScopeConfig) -> ScopeRule:
 def make_reader(config: Config) -> SpanReader:
     """A reader with the configured attribution, names and scope rules."""
     return SpanReader(
-        attribution=Attribution(config.attribution.configured(), config.extra_labels),
+        attribution=attribution_of(config.attribution.configured(), config.extra_labels),
         namer=Namer(config.model_aliases),
         scopes=scope_rules(config.scopes),
     )
@@ -121,12 +120,15 @@ def open_counted(config: Config) -> SharedLedger:
     return ledger
 
 
-def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
+def open_pipeline(
+    config: Config, *, retention: bool = True, clock_ns: Callable[[], int] = time.time_ns
+) -> Pipeline:
     """A running pipeline with the ledger, budgets and prices of a configuration.
 
     Args:
         config: The configuration.
         retention: False books calls of any age.
+        clock_ns: Nanoseconds since the epoch.
 
     Raises:
         LedgerError: The ledger cannot be opened.
@@ -142,7 +144,8 @@ def open_pipeline(config: Config, *, retention: bool = True) -> Pipeline:
         spool=spool,
         queue_max_spans=ledger.queue_max_spans,
         max_unflushed_ms=ledger.max_unflushed_ms,
-        make_admission=partial(make_admission, config, table, limits),
+        make_admission=partial(make_admission, config, table, limits, clock_ns),
+        clock_ns=clock_ns,
     )
 
 
@@ -182,7 +185,13 @@ class LimitLedger:
         self._lock = threading.Lock()
 
 
-def make_admission(config: Config, table: GenaiPriceTable, limits: LimitLedger, pipeline: Pipeline) -> Keeper:
+def make_admission(
+    config: Config,
+    table: GenaiPriceTable,
+    limits: LimitLedger,
+    clock_ns: Callable[[], int],
+    pipeline: Pipeline,
+) -> Keeper:
     """What admits the calls of a process, new."""
     budgets, prices = pipeline.budgets, PriceBook(table, config.prices)
     beside = spool_path(config.ledger.url)
@@ -201,16 +210,17 @@ def make_admission(config: Config, table: GenaiPriceTable, limits: LimitLedger, 
         orphan_reversals=reversals,
         journal_optional=journal_optional,
         lease_seconds=config.ledger.lease_seconds,
+        clock_ns=clock_ns,
     )
     namer = Namer(config.model_aliases)
     routes = Routes(
         budgets,
         namer,
-        Attribution(config.attribution.configured(), config.extra_labels),
+        attribution_of(config.attribution.configured(), config.extra_labels),
         WorstCases(prices, table, config.models.output_limits),
         holdings.lease_of,
     )
-    engine = Admission(
+    engine = admission_of(
         holdings=holdings,
         routes=routes,
         terms=terms,
@@ -220,6 +230,7 @@ def make_admission(config: Config, table: GenaiPriceTable, limits: LimitLedger, 
         sink=pipeline,
         on_store_error=config.ledger.on_store_error,
         baggage_keys=config.baggage_keys,
+        clock_ns=clock_ns,
     )
     return Keeper(
         pipeline,

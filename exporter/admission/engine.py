@@ -50,6 +50,10 @@ class SettledSink(Protocol):
         """Takes a settlement over; `hurry` where others wait for what it gives back."""
         ...
 
+    def settle_now(self) -> None:
+        """Brings everything that was settled into the ledger, and gives back what is leased and free."""
+        ...
+
     def wake(self) -> None:
         """Lets the worker look after the holds of this process from now on."""
         ...
@@ -119,7 +123,7 @@ class Admission:
         self._on_store_error = on_store_error
         self._baggage_keys = tuple(baggage_keys)
         self._clock_ns = clock_ns
-        self._store_failed_until = 0.0
+        self._store_failed_at = self._store_failed_until = 0.0
         self.refresh: Callable[[HoldLedger], bool] = lambda _: False
 
     # Reserving.
@@ -284,7 +288,7 @@ class Admission:
         Raises:
             LedgerError: The store cannot be used.
         """
-        if lease_clock() < self._store_failed_until:
+        if lease_clock() < self._store_failed_until and self.holdings.worked_at < self._store_failed_at:
             raise LedgerError("the ledger failed less than a second ago")
         now, now_ns = lease_clock(), self._clock_ns()
         try:
@@ -298,7 +302,8 @@ class Admission:
                 demands.append((lease, demand))
             found = self.holdings.take(demands)
         except LedgerError as error:
-            self._store_failed_until = lease_clock() + STORE_RETRY_SECONDS
+            self._store_failed_at = lease_clock()
+            self._store_failed_until = self._store_failed_at + STORE_RETRY_SECONDS
             self.tallies[names.LEDGER_ERRORS.name, type(error).__name__] += 1
             raise
         return found if isinstance(found, Refusal) else None
@@ -334,7 +339,7 @@ class Admission:
         Raises:
             BudgetExceeded: Nothing of that helps.
         """
-        if self._terms_changed():
+        if self._terms_changed() or self._gives_back(waited):
             return
         index = [lease.pot for lease in asked.route.leases].index(refusal.pot)
         budget, need = asked.route.budgets[index], asked.amounts[index]
@@ -357,6 +362,14 @@ class Admission:
             return
         self.tallies[names.RESERVATIONS_REFUSED.name, refusal.reason] += 1
         raise exceeded(budget, refusal, need, self._clock_ns())
+
+    def _gives_back(self, waited: "_Waiting") -> bool:
+        """Writes what this process has settled and gives back what it has free, once; whether it had any."""
+        if waited.has_given or not (self.holdings.unwritten or self.holdings.holds_free):
+            return False
+        waited.has_given = True
+        self._sink.settle_now()
+        return True
 
     def _fits(
         self, asked: Asked, budget: Budget, available: int, refusal: Refusal, waited: "_Waiting"
@@ -496,6 +509,7 @@ class _Waiting:
 
     def __init__(self, seconds: float) -> None:
         self._deadline = lease_clock() + seconds
+        self.has_given = False
 
     @property
     def left(self) -> float:

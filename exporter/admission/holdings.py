@@ -83,6 +83,7 @@ class Holdings:
         flying: Reservations that are open, by id.
         pricing: Guards the prices of settlements.
         journal_errors: Lines that could not be written.
+        worked_at: When the store has last taken a settlement, by `lease_clock`.
         overshoot: How much more than is held the calls in flight may cost, pico-USD.
     """
 
@@ -125,6 +126,7 @@ class Holdings:
         self._routes = 0
         self._unwritten = 0
         self.journal_errors = 0
+        self.worked_at = 0.0
         self.overshoot = 0
 
     def lease_of(self, pot: Pot, first: bool) -> Lease:  # noqa: FBT001 - used by `map`
@@ -331,7 +333,9 @@ class Holdings:
         if clean:
             self._resend(ledger)
         try:
-            return ledger.settle(settlement)
+            appended = ledger.settle(settlement)
+            self.worked_at = lease_clock()
+            return appended
         except OwnerLostError:
             self.rejoin(ledger, entries)
             return Appended(frozenset(), {})
@@ -400,6 +404,11 @@ class Holdings:
         with self.lock:
             for lease in self._leases.values():
                 lease.fresh_until = 0.0
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something is settled and not in the ledger yet."""
+        return self._unwritten > 0
 
     @property
     def tight(self) -> bool:

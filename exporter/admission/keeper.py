@@ -133,7 +133,10 @@ class Keeper:
             self._refresh_at = now + REFRESH_SECONDS
             self._books.use_ledger(self._refresh)
         if not self.holdings.owner:
-            return None if not self._sweep_at else REFRESH_SECONDS
+            if not self._sweep_at:  # what dead processes have left is settled at the start
+                self._sweep_at = now + SWEEP_SECONDS
+                self.sweep(now_ns)
+            return None
         for reservation in self.holdings.overdue(now_ns):
             self.engine.orphan(reservation)
         self._books.use_ledger(self.holdings.renew)
@@ -250,6 +253,10 @@ class Keeper:
         health[names.JOURNAL_ERRORS.name, ""] = holdings.journal_errors
         health[names.LEDGER_DRIFT_USD.name, ""] = self._drift
         return health
+
+    def retire(self) -> None:
+        """Lets everything that is free be given back with the next write."""
+        self.holdings.retire()
 
     def leave(self) -> None:
         """Gives everything back at the end of the process, and keeps the journal where that fails."""

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spanbudget.exporter.config import Config
+from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.inspection import ModelUse, model_uses
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.processors.overrides import PriceBook
 
@@ -38,19 +37,19 @@ class PricesFound:
     version: str
 
 
-def check_models(config: Config, path: Path, *, since_ns: int, now_ns: int) -> PricesFound:
+def check_models(config: Config, url: str, *, since_ns: int, now_ns: int) -> PricesFound:
     """Looks the prices of a ledger's models up, as a call that ends now would be priced.
 
     Args:
         config: Its prices go before the table's.
-        path: The file of the ledger.
+        url: The ledger; it must exist, because looking must not make one.
         since_ns: Only models of calls that ended at or after this, nanoseconds since the epoch.
         now_ns: Nanoseconds since the epoch.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    ledger = SqliteLedger(path)
+    ledger = open_ledger(url, create=False)
     try:
         uses = model_uses(ledger, since_ns)
     finally:

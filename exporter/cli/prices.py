@@ -18,9 +18,9 @@ from spanbudget.exporter.cli.price_lines import (
     table_lines,
 )
 from spanbudget.exporter.config import Config, load_config
+from spanbudget.exporter.ledger import url_of
 from spanbudget.exporter.price_listing import PriceListing
 from spanbudget.exporter.price_table import GenaiPriceTable
-from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.model_names import normalise_model, normalise_provider
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
@@ -40,7 +40,7 @@ _COLUMNS: Final = 1_000
 @click.option(
     "--check", is_flag=True, help="Tell which models of the ledger have no price, or a doubtful one."
 )
-@click.option("--db", type=click.Path(path_type=Path), help="Ledger to check.")
+@click.option("--db", metavar="LEDGER", help="Ledger to check, a file or a URL.")
 @click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="Days to check.")
 @click.option(
     "--config",
@@ -57,7 +57,7 @@ def prices(
     model: str | None,
     provider: str | None,
     at: datetime | None,
-    db: Path | None,
+    db: str | None,
     days: int,
     config_path: Path | None,
     form: str,
@@ -74,7 +74,7 @@ def prices(
     if model is not None:
         _show(model, provider, at, config, form)
         return
-    _check(config, _ledger_path(db, config), days, form)
+    _check(config, config.ledger.url if db is None else url_of(db), days, form)
 
 
 def _show(model: str, provider: str | None, at: datetime | None, config: Config, form: str) -> None:
@@ -143,27 +143,12 @@ def _tell_notes(listings: tuple[PriceListing, ...], lines: list[PriceLine]) -> N
         click.echo("The configuration's prices go before the table's, the first match first.", err=True)
 
 
-def _ledger_path(db: Path | None, config: Config) -> Path:
-    """The file to check; it must exist, because looking must not make one."""
-    path = db
-    if path is None:
-        scheme, _, rest = config.ledger.url.partition("://")
-        if scheme != "sqlite":
-            raise LedgerError(
-                f"ledger {scheme}://…: only a SQLite ledger can be checked; name one by --db FILE"
-            )
-        path = Path(rest.removeprefix("/").partition("?")[0])
-    if not path.exists():
-        raise LedgerError(f"ledger {path}: there is no such file; name one by --db FILE or --config FILE")
-    return path
-
-
-def _check(config: Config, path: Path, days: int, form: str) -> None:
+def _check(config: Config, url: str, days: int, form: str) -> None:
     # The ledger is imported where it is used: showing a price needs none.
     from spanbudget.exporter.cli.price_check import check_json, check_models, print_check  # noqa: PLC0415
 
     since = datetime.now(UTC).timestamp() - days * 86_400
-    found = check_models(config, path, since_ns=int(since) * 1_000_000_000, now_ns=time.time_ns())
+    found = check_models(config, url, since_ns=int(since) * 1_000_000_000, now_ns=time.time_ns())
     if form == "json":
         click.echo(json.dumps(check_json(found), indent=2))
     else:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spanbudget.exporter.config import Config, load_config
-from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
+from spanbudget.exporter.ledger import open_ledger, url_of
 from spanbudget.exporter.replay.files import SpanFile
 from spanbudget.exporter.replay.report import (
     Summary,
@@ -33,7 +33,7 @@ _PIPE_COLUMNS = 200  # a pipe or a file has no width of its own
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--db", type=click.Path(path_type=Path), help="Ledger to append to; a temporary one without it."
+    "--db", metavar="LEDGER", help="Ledger to append to, a file or a URL; a temporary one without it."
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Budgets, prices and rules.")
 @click.option(
@@ -46,7 +46,7 @@ _PIPE_COLUMNS = 200  # a pipe or a file has no width of its own
     "--explain", "show", flag_value="explain", help="Print why each span was counted or not instead."
 )
 def replay(
-    files: tuple[Path, ...], db: Path | None, config_path: Path | None, form: str, show: str | None
+    files: tuple[Path, ...], db: str | None, config_path: Path | None, form: str, show: str | None
 ) -> None:
     """Price and count the spans of FILES, each call once.
 
@@ -58,7 +58,7 @@ def replay(
     problems: list[str] = []
     with ExitStack() as stack:
         opened = [SpanFile(path) for path in files]  # all of them, before anything is written
-        ledger = SqliteHoldLedger(db or _temporary(stack))
+        ledger = open_ledger(url_of(db or _temporary(stack)))
         run = Replay(ledger, config, retention=db is not None)
         stack.callback(run.close)
         track = stack.enter_context(_progress(files))

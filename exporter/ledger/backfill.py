@@ -2,19 +2,54 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Final, Protocol, runtime_checkable
 
-from spanbudget.exporter.ledger import statements
-from spanbudget.exporter.ledger.rows import entry_of
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
-from spanbudget.exporter.ledger.totals import change_rows
+from spanbudget.exporter.ledger.sqlite_recount import SqliteRecounted
 from spanbudget.processors.budgets import Budget, BudgetBook
-from spanbudget.processors.ledger import Entry
+from spanbudget.processors.ledger import Entry, Ledger
 
 _META_PREFIX: Final = "budget:"
-_PAGE: Final = 500
 _logger = logging.getLogger(__name__)
+
+
+class Recount(Protocol):
+    """A transaction that excludes every other writer."""
+
+    def noted(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """See `RecountedLedger.noted`."""
+        ...
+
+    def forget(self, budget: str, start_ns: int) -> None:
+        """Deletes the totals of a budget's windows that start at a time or later."""
+        ...
+
+    def pages(self, since_ns: int) -> Iterator[Sequence[Entry]]:
+        """All entries whose call ended at a time or later, a few hundred at a time."""
+        ...
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Adds entries to the totals of their windows."""
+        ...
+
+    def note(self, key: str, value: str) -> None:
+        """Keeps a text in `meta`."""
+        ...
+
+
+@runtime_checkable
+class RecountedLedger(Protocol):
+    """A ledger whose totals can be counted anew."""
+
+    def noted(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """The texts of `meta` under some keys; a key without one is missing."""
+        ...
+
+    def recounting(self) -> AbstractContextManager[Recount]:
+        """Begins to count anew; committed at the end, or without a trace."""
+        ...
 
 
 def definition(budget: Budget) -> str:
@@ -23,7 +58,7 @@ def definition(budget: Budget) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
-def count_existing(ledger: SqliteLedger, budgets: Sequence[Budget], now_ns: int) -> list[str]:
+def count_existing(ledger: Ledger, budgets: Sequence[Budget], now_ns: int) -> list[str]:
     """Counts the current windows of budgets whose definition the ledger does not know.
 
     A budget that is added in the middle of a month begins with what the month has cost so far. Windows that
@@ -32,6 +67,7 @@ def count_existing(ledger: SqliteLedger, budgets: Sequence[Budget], now_ns: int)
 
     Args:
         ledger: The ledger; it is locked for writing while entries are counted, where there are any to count.
+            One in memory holds nothing from before.
         budgets: The configured budgets.
         now_ns: Nanoseconds since the epoch; says which windows are current.
 
@@ -41,39 +77,29 @@ def count_existing(ledger: SqliteLedger, budgets: Sequence[Budget], now_ns: int)
     Raises:
         LedgerError: The ledger cannot be read or written.
     """
-    if not (changed := _changed(ledger, budgets)):
+    store = SqliteRecounted(ledger) if isinstance(ledger, SqliteLedger) else ledger
+    if not isinstance(store, RecountedLedger) or not _changed(store, budgets):
         return []
-    with ledger.writing() as connection:
-        changed = _changed(ledger, budgets)  # another process may just have done it
+    found = False
+    with store.recounting() as recount:
+        changed = _changed(recount, budgets)  # another process may just have done it
         since = {budget.name: budget.period.span(now_ns).start_ns for budget in changed}
         for name, start_ns in since.items():
-            connection.execute(statements.FORGET_SPEND, (name, start_ns))
+            recount.forget(name, start_ns)
         book = BudgetBook(changed)
-        seen, last = -1, connection.execute(statements.SEQ_RANGE_ALL).fetchone()[1]
-        earliest = min(since.values(), default=0)
-        while last is not None and seen < last:
-            page = connection.execute(statements.ENTRY_PAGE, (seen, last, earliest, None)).fetchall()
-            if not page:
-                break
-            seen = page[-1][0]
-            ledger.add_spend(
-                connection, change_rows([_windowed(entry_of(row[1:]), book, since) for row in page])
-            )
+        for page in recount.pages(min(since.values())) if since else ():
+            found = True
+            recount.add([_windowed(entry, book, since) for entry in page])
         for budget in changed:
-            connection.execute(statements.SET_META, (_META_PREFIX + budget.name, definition(budget)))
-    names = [budget.name for budget in changed]
-    if names and last is not None:
-        _logger.info("Counted the ledger's entries for the budgets %s", ", ".join(names))
-    return names
+            recount.note(_META_PREFIX + budget.name, definition(budget))
+    if found:
+        _logger.info("Counted the ledger's entries for the budgets %s", ", ".join(since))
+    return list(since)
 
 
-def _changed(ledger: SqliteLedger, budgets: Sequence[Budget]) -> list[Budget]:
-    with ledger.reading() as connection:
-        known = {
-            budget.name: connection.execute(statements.GET_META, (_META_PREFIX + budget.name,)).fetchone()
-            for budget in budgets
-        }
-    return [budget for budget in budgets if known[budget.name] != (definition(budget),)]
+def _changed(store: RecountedLedger | Recount, budgets: Sequence[Budget]) -> list[Budget]:
+    known = store.noted(_META_PREFIX + budget.name for budget in budgets)
+    return [budget for budget in budgets if known.get(_META_PREFIX + budget.name) != definition(budget)]
 
 
 def _windowed(entry: Entry, book: BudgetBook, since: dict[str, int]) -> Entry:

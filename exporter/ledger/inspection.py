@@ -1,12 +1,15 @@
 """What a person asks about a whole ledger: its models, and whether the file is sound."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.rows import plain
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.store import SCHEMA_VERSION, schema_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MODEL_USES: Final = (
     "SELECT e.model, e.provider, count(*), sum(e.cost_pico IS NULL),"
@@ -38,7 +41,15 @@ class ModelUse:
     last_seen_ns: int
 
 
-def model_uses(ledger: SqliteLedger, since_ns: int = 0) -> list[ModelUse]:
+class InspectedLedger(Protocol):
+    """A ledger that answers for itself."""
+
+    def model_uses(self, since_ns: int) -> "Sequence[Sequence[Any]]":
+        """Rows of the values of `ModelUse`, most calls first."""
+        ...
+
+
+def model_uses(ledger: SqliteLedger | InspectedLedger, since_ns: int = 0) -> list[ModelUse]:
     """The models of the standing calls that ended at or after a time, most calls first.
 
     Args:
@@ -48,6 +59,8 @@ def model_uses(ledger: SqliteLedger, since_ns: int = 0) -> list[ModelUse]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    if not isinstance(ledger, SqliteLedger):
+        return [ModelUse(*row) for row in ledger.model_uses(since_ns)]
     with ledger.reading() as connection:
         rows = connection.execute(_MODEL_USES, (since_ns,)).fetchall()
     return [ModelUse(*_plain(row)) for row in rows]

@@ -1,7 +1,7 @@
 """The calls that one run of the program has touched, for its report at the end."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
@@ -9,7 +9,39 @@ from spanbudget.exporter.ledger.rows import entry_of, storable
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.processors.ledger import Entry
 
-_BEFORE_ALL: Final = -(2**63)
+if TYPE_CHECKING:
+    from spanbudget.exporter.ledger.postgres_entries import PostgresEntryLedger
+
+BEFORE_ALL: Final = -(2**63)
+
+
+class Touched(Protocol):
+    """Remembers entries in a temporary table, which goes away with the ledger's connection."""
+
+    def touch(self, entries: Iterable[Entry]) -> None:
+        """Marks entries that the ledger has; others are ignored, and so are those that were marked before."""
+        ...
+
+    def standing(self) -> Iterator[Entry]:
+        """The marked calls that are not reversed, by end time, then in the order they were appended."""
+        ...
+
+
+def touched_calls(ledger: "SqliteLedger | PostgresEntryLedger") -> Touched:
+    """A new memory of touched calls beside a ledger.
+
+    Args:
+        ledger: An open ledger; a forked child needs a new one.
+
+    Raises:
+        LedgerError: There is no room for temporary tables, or no right to make one.
+    """
+    if isinstance(ledger, SqliteLedger):
+        return TouchedCalls(ledger)
+    # Needs a driver that not everybody installs.
+    from spanbudget.exporter.ledger.postgres_touched import PostgresTouchedCalls  # noqa: PLC0415
+
+    return PostgresTouchedCalls(ledger)
 
 
 class TouchedCalls:
@@ -46,7 +78,7 @@ class TouchedCalls:
         Raises:
             LedgerError: The ledger cannot be read.
         """
-        seen = (_BEFORE_ALL, 0)
+        seen = (BEFORE_ALL, 0)
         while True:
             with self._ledger.reading() as connection:
                 page = connection.execute(statements.TOUCHED_PAGE, seen).fetchall()

@@ -8,8 +8,8 @@ from typing import Final
 from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.entry_store import STANDING_MAX
-from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
-from spanbudget.exporter.ledger.touched import TouchedCalls
+from spanbudget.exporter.ledger import DurableLedger
+from spanbudget.exporter.ledger.touched import touched_calls
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.wiring import make_parts
 from spanbudget.processors import names_out as names
@@ -35,12 +35,12 @@ class Replay:
         LedgerError: The ledger cannot be used.
     """
 
-    def __init__(self, ledger: SqliteHoldLedger, config: Config, *, retention: bool) -> None:
+    def __init__(self, ledger: DurableLedger, config: Config, *, retention: bool) -> None:
         self._ledger = ledger
         self._parts = make_parts(
             config, PriceBook(GenaiPriceTable(), config.prices), live=False, retention=retention
         )
-        self._touched = TouchedCalls(ledger)
+        self._touched = touched_calls(ledger)
         self.spans = 0
         self.newest_ns = 0
 

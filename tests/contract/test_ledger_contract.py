@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.processors.call import NO_USAGE, LLMCall, PricedCall, Usage
 from spanbudget.processors.ledger import (
@@ -52,13 +53,20 @@ def bare(entries: list[Entry]) -> list[Entry]:
     return [entry._replace(windows=()) for entry in entries]
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite in memory"])
+@pytest.fixture(
+    params=["memory", "sqlite", "sqlite in memory", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
 def make(request, tmp_path) -> Iterator[Callable[[], Ledger]]:
     made: list[Ledger] = []
 
     def new() -> Ledger:
-        path = tmp_path / f"{len(made)}.db" if request.param == "sqlite" else ":memory:"
-        made.append(MemoryLedger() if request.param == "memory" else SqliteLedger(path))
+        match request.param:
+            case "memory":
+                made.append(MemoryLedger())
+            case "postgres":
+                made.append(open_ledger(request.getfixturevalue("new_database")()))
+            case kind:
+                made.append(SqliteLedger(tmp_path / f"{len(made)}.db" if kind == "sqlite" else ":memory:"))
         return made[-1]
 
     yield new

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# PostgreSQL's columns are typed, SQLite's take bytes for an integer beyond int64.
+_BIG = sa.BigInteger().with_variant(sa.Numeric(), "postgresql")
 _TOKENS = (
     *("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
     "cost_pico",
@@ -40,12 +42,13 @@ def _create_entries() -> None:
         "entries",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
         sa.Column("id", sa.LargeBinary(25), nullable=False),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("end_ns", "start_ns", "parent_id")),
+        *(sa.Column(name, _BIG, nullable=False) for name in ("end_ns", "start_ns")),
+        sa.Column("parent_id", sa.BigInteger, nullable=False),
         sa.Column("response_id", sa.Text),
         sa.Column("labels", sa.Text, nullable=False),
-        *(sa.Column(name, sa.BigInteger) for name in _TOKENS),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in _PARTS),
-        *(sa.Column(name, sa.BigInteger) for name in _RARE),
+        *(sa.Column(name, _BIG) for name in _TOKENS),
+        *(sa.Column(name, _BIG, nullable=False) for name in _PARTS),
+        *(sa.Column(name, _BIG) for name in _RARE),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("kind", "scope")),
         *(sa.Column(name, sa.Text) for name in ("provider", "model", "request_model", "response_model")),
         sa.Column("operation", sa.Text, nullable=False),
@@ -63,7 +66,7 @@ def _create_spend() -> None:
     op.create_table(
         "spend",
         *(sa.Column(name, sa.Text, nullable=False) for name in ("budget", "child", "period")),
-        sa.Column("start_ns", sa.BigInteger, nullable=False),
+        sa.Column("start_ns", _BIG, nullable=False),
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in amounts),
         sa.PrimaryKeyConstraint("budget", "child", "period", "start_ns"),
         sa.CheckConstraint(

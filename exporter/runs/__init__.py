@@ -1,0 +1,1 @@
+"""Runs any program under a cap: `spanbudget run`."""

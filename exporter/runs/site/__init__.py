@@ -1,0 +1,1 @@
+"""A folder for `PYTHONPATH`, from which Python loads `sitecustomize` when it starts."""

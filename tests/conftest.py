@@ -1,0 +1,51 @@
+"""What tests of more than one folder need."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from postgres_server import PostgresServer, binaries
+
+from spanbudget.exporter.ledger import open_ledger
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests; its database `ledger` has the tables of a ledger, and is copied."""
+    found = binaries()
+    if found is None:
+        missing = "there is no PostgreSQL server here; install Debian's package `postgresql`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = PostgresServer(found)
+    try:
+        server.start()
+        with server.connect() as connection:
+            connection.execute("CREATE DATABASE ledger")
+        open_ledger(server.url("ledger")).close()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres(running_server: PostgresServer) -> Iterator[PostgresServer]:
+    """The server, which runs again after a test that stopped it."""
+    running_server.start()
+    yield running_server
+    running_server.start()
+
+
+@pytest.fixture
+def new_database(postgres: PostgresServer) -> Iterator[Callable[[], str]]:
+    """Makes a database with the tables of a ledger, and answers with its URL."""
+    with ExitStack() as stack:
+        yield lambda: postgres.url(stack.enter_context(postgres.database("ledger")))
+
+
+@pytest.fixture
+def postgres_url(new_database: Callable[[], str]) -> str:
+    """The URL of a new database with the tables of a ledger."""
+    return new_database()
