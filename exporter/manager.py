@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -209,6 +210,7 @@ class BudgetManager:
             raise ConfigurationError(["BudgetManager: give one of db_path, url and config, not several"])
         self._config = _configuration(db_path, url, config)
         self._pipeline: Pipeline | None = None
+        self._opening = threading.Lock()
 
     # Budgets.
 
@@ -452,9 +454,12 @@ class BudgetManager:
 
     @property
     def _opened(self) -> Pipeline:
-        if self._pipeline is None:
-            self._pipeline = shared_pipeline(self._config)
-        return self._pipeline
+        pipeline = self._pipeline
+        if pipeline is None:
+            with self._opening:
+                pipeline = self._pipeline or shared_pipeline(self._config)
+                self._pipeline = pipeline
+        return pipeline
 
     @property
     def _keeper(self) -> Keeper:

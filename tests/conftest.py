@@ -1,8 +1,7 @@
 """What tests of more than one folder need."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 from postgres_server import PostgresServer, binaries
@@ -39,13 +38,7 @@ def postgres(running_server: PostgresServer) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def new_database(postgres: PostgresServer) -> Iterator[Callable[[], str]]:
-    """Makes a database with the tables of a ledger, and answers with its URL."""
-    with ExitStack() as stack:
-        yield lambda: postgres.url(stack.enter_context(postgres.database("ledger")))
-
-
-@pytest.fixture
-def postgres_url(new_database: Callable[[], str]) -> str:
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The URL of a new database with the tables of a ledger."""
-    return new_database()
+    with postgres.database("ledger") as name:
+        yield postgres.url(name)

@@ -40,6 +40,8 @@ from spanbudget.processors.overrides import PriceBook
 StorePolicy = str
 POLL_SECONDS: Final = 0.005
 """How often a waiting call asks the store whether other processes have settled (5 ms)."""
+QUEUE_SECONDS: Final = 0.2
+"""How long a call waits for another one of its process that asks the store."""
 STORE_RETRY_SECONDS: Final = 1.0
 
 
@@ -269,7 +271,7 @@ class Admission:
         holdings = self.holdings
         with holdings.lock:
             if any(lease.polling for lease in leases) and not waited.over:
-                holdings.changed.wait(min(0.05, waited.left))
+                holdings.changed.wait(min(QUEUE_SECONDS, waited.left))
                 if any(lease.polling for lease in leases):
                     return False
             for lease in leases:
@@ -280,7 +282,7 @@ class Admission:
         with self.holdings.lock:
             for lease in leases:
                 lease.polling = False
-            self.holdings.changed.notify_all()
+            self.holdings.changed.notify()
 
     def _take(self, asked: Asked) -> Refusal | None:
         """Asks the store for what is lacking; None where it has granted it.

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from spanbudget.exporter.admission.journal import ROTATE_BYTES, Journal
-from spanbudget.exporter.admission.leases import FREE, Lease, Release
+from spanbudget.exporter.admission.leases import FREE, Lease
 from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.admission.routes import Route
 from spanbudget.exporter.ledger.records import Record
@@ -122,7 +123,8 @@ class Holdings:
         self._renew_at = 0.0
         self._last_id = 0
         self._sequence = 0
-        self._stuck: list[Settlement] = []  # whose fate is not known, or whose entries are in the spool
+        self._spooled: dict[Pot, Amount] = {}  # held for what is settled and in the spool
+        self._doubt = False  # whether the store may think otherwise of what is held
         self._routes = 0
         self._unwritten = 0
         self.journal_errors = 0
@@ -161,7 +163,7 @@ class Holdings:
         """`try_hold` while the store cannot be asked: what is leased may be used until it expires."""
         now = lease_clock()
         with self.lock:
-            if not self._suffices(reservation, now, 0.0):
+            if not self._suffices(reservation, now, -1.0):
                 return False
             self._fly(reservation, now)
             return True
@@ -212,6 +214,9 @@ class Holdings:
     def take(self, demands: Sequence[tuple[Lease, Demand]]) -> list[Grant] | Refusal:
         """Asks the store for money, and puts what it grants into the leases.
 
+        Returns:
+            What was granted, nothing where it has to be asked again, or the refusal.
+
         Raises:
             LedgerError: The store cannot be used.
         """
@@ -220,15 +225,21 @@ class Holdings:
         now = lease_clock()
         ledger = self._ledger()
         asked = [demand for _, demand in demands]
+        owner = self.owner
         try:
-            found = ledger.take(self.owner, asked, self._clock_ns())
+            found = ledger.take(owner, asked, self._clock_ns())
         except OwnerLostError:
-            self.rejoin(ledger)
-            found = ledger.take(self.owner, asked, self._clock_ns())
+            self.rejoin(ledger, owner)
+            return []
+        except LedgerError:
+            self._doubt = True  # it may have been granted all the same
+            raise
         if isinstance(found, Refusal):
             return found
         leases = {demand.pot: lease for lease, demand in demands}
         with self.lock:
+            if self.owner != owner:
+                return []  # this process has become another owner, and the grant is not its own
             for grant in found:
                 lease = leases[grant.pot]
                 for index, part in enumerate(grant.amount):
@@ -303,7 +314,7 @@ class Holdings:
                     draws.append((lease, drawn))
                     self._undrawn[lease.pot] = self._undrawn.get(lease.pot, NOTHING).plus(drawn)
             self._unwritten += 1
-            self.changed.notify_all()
+            self.changed.notify()
         return tuple(draws)
 
     def mark_sent(self, reservation: Reservation) -> None:
@@ -318,7 +329,7 @@ class Holdings:
     def write(
         self, ledger: HoldLedger, entries: Sequence[Entry], settled: Sequence[Settled], *, clean: bool
     ) -> Appended:
-        """Appends entries, and releases what they have settled and what is free in tight leases.
+        """Appends entries, and releases what they have settled and what is free in idle or tight leases.
 
         Args:
             ledger: The ledger of the pipeline.
@@ -327,68 +338,79 @@ class Holdings:
             clean: Whether everything that was settled before is in the ledger, and not in the spool.
 
         Raises:
-            LedgerError: The ledger cannot be written; what is released is remembered.
+            LedgerError: The ledger cannot be written; what is held stays held until it works again.
         """
-        settlement = self._settlement(entries, settled)
-        if clean:
-            self._resend(ledger)
+        draws = _sums(settled)
         try:
-            appended = ledger.settle(settlement)
-            self.worked_at = lease_clock()
-            return appended
-        except OwnerLostError:
-            self.rejoin(ledger, entries)
-            return Appended(frozenset(), {})
+            if clean and self._doubt:
+                self.rejoin(ledger, self.owner, clean=True)
+            appended = self._settle(ledger, entries, draws)
         except LedgerError:
-            with self.lock:
-                self._stuck.append(settlement)
+            self._keep_held(draws)
             raise
         finally:
             with self.lock:
                 self._unwritten -= len(settled)
-                self.changed.notify_all()
+                self.changed.notify()
+        self.worked_at = lease_clock()
+        return appended
 
     def put_off(self, settled: Sequence[Settled]) -> None:
-        """Remembers what settlements release, whose entries are in the spool."""
-        settlement = self._settlement((), settled)
+        """Keeps held what settlements release, because their entries are in the spool."""
+        self._keep_held(_sums(settled))
         with self.lock:
-            self._stuck.append(settlement)
             self._unwritten -= len(settled)
 
-    def _settlement(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> Settlement:
-        release = Release({}, {})
-        drawn: dict[int, tuple[Lease, Amount]] = {}
-        for one in settled:
-            for lease, amount in one.draws:
-                before = drawn.get(id(lease))
-                drawn[id(lease)] = (lease, before[1].plus(amount) if before else amount)
-        for lease, amount in drawn.values():
-            release.add(lease, amount, NOTHING)
+    def _settle(self, ledger: HoldLedger, entries: Sequence[Entry], draws: Mapping[Pot, Amount]) -> Appended:
+        release = dict(draws)
+        ease_ns = self._idle(give_back=release)
+        while True:
+            # An application's thread may be going on as a new owner just now.
+            with self._joining, self.lock:
+                owner = self.owner
+                self._sequence += 1
+                settlement = Settlement(owner, self._sequence, entries, release, ease_ns)
+            try:
+                appended = ledger.settle(settlement)
+            except OwnerLostError:
+                if self.rejoin(ledger, owner, entries, draws):
+                    return Appended(frozenset(), {})
+                release, ease_ns = dict(draws), {}  # what was free went with the old owner
+                continue
+            self._draw(draws)
+            return appended
+
+    def _idle(self, *, give_back: dict[Pot, Amount]) -> dict[Pot, tuple[int, int, int]]:
+        """Adds what idle leases have free to what is given back; answers by how much that eases rates."""
+        ease_ns = {}
         now = lease_clock()
         with self.lock:
-            for lease, amount in drawn.values():
-                self._undrawn[lease.pot] = self._undrawn.get(lease.pot, NOTHING).minus(amount)
             for lease in self._leases.values():
-                if lease.idle(now):
-                    unused = lease.give_back()
-                    release.add(lease, unused, unused)
-            self._sequence += 1
-            return Settlement(self.owner, self._sequence, entries, release.amounts, release.ease_ns)
+                if lease.idle(now) and any(unused := lease.give_back()):
+                    give_back[lease.pot] = give_back.get(lease.pot, NOTHING).plus(unused)
+                    if any(lease.rates):
+                        ease_ns[lease.pot] = lease.ease_ns(unused)
+        return ease_ns
 
-    def _resend(self, ledger: HoldLedger) -> None:
-        """Releases what could not be released before; the entries went another way."""
-        while self._stuck:
-            old = self._stuck[0]
-            if old.owner == self.owner:
-                ledger.settle(Settlement(old.owner, old.sequence, (), old.release, old.ease_ns))
-            self._stuck.pop(0)
+    def _draw(self, draws: Mapping[Pot, Amount]) -> None:
+        with self.lock:
+            for pot, amount in draws.items():
+                self._undrawn[pot] = self._undrawn.get(pot, NOTHING).minus(amount)
+
+    def _keep_held(self, draws: Mapping[Pot, Amount]) -> None:
+        """What a write that failed would have released: its entries go to the spool."""
+        self._draw(draws)
+        with self.lock:
+            self._doubt = True
+            for pot, amount in draws.items():
+                self._spooled[pot] = self._spooled.get(pot, NOTHING).plus(amount)
 
     @property
     def has_back(self) -> bool:
         """Whether something waits to be given back."""
         now = lease_clock()
         with self.lock:
-            return bool(self._stuck) or any(
+            return self._doubt or any(
                 lease.idle(now) and any(0 < free < FREE for free in lease.free)
                 for lease in self._leases.values()
             )
@@ -420,34 +442,89 @@ class Holdings:
         """Whether something is leased and not used."""
         return any(0 < free < FREE for lease in self.leases for free in lease.free)
 
-    def rejoin(self, ledger: HoldLedger, entries: Sequence[Entry] = ()) -> None:
-        """After another process has closed this owner: takes its charges back and goes on as a new owner.
+    def rejoin(
+        self,
+        ledger: HoldLedger,
+        lost: bytes,
+        entries: Sequence[Entry] = (),
+        draws: Mapping[Pot, Amount] = MappingProxyType({}),
+        *,
+        clean: bool = False,
+    ) -> bool:
+        """Goes on as a new owner, whose holds are what is in flight and what is settled and not written.
+
+        This is how a process comes back whose owner was closed, with the charges for it taken back; and one
+        that does not know what a failed write has done to its holds.
+
+        Args:
+            ledger: Where holds are kept.
+            lost: The owner that this process was.
+            entries: What is appended in the same transaction.
+            draws: What these have settled, and need not be held again.
+            clean: Whether nothing of this process is in the spool.
+
+        Returns:
+            False where another thread has done it: nothing was appended.
 
         Raises:
             LedgerError: The store or the journal cannot be used.
         """
-        closed, former = self.owner, self._journal
-        reversals = self._orphan_reversals(ledger.orphans(closed)) if closed else []
+        with self._joining:
+            with self.lock:
+                if self.owner != lost:
+                    return False
+                self.owner = b""  # from here on nothing that is granted to the lost one is believed
+            try:
+                self._reopen(ledger, lost, entries, draws, clean=clean)
+            except BaseException:
+                with self.lock:
+                    self.owner, self._doubt = lost, True
+                raise
+        return True
+
+    def _reopen(
+        self,
+        ledger: HoldLedger,
+        lost: bytes,
+        entries: Sequence[Entry],
+        draws: Mapping[Pot, Amount],
+        *,
+        clean: bool,
+    ) -> None:
+        reversals = self._orphan_reversals(ledger.orphans(lost))
         owner = os.urandom(16)
         journal = Journal(self._beside, owner)
         now = lease_clock()
         with self.lock:
+            if self._journal is not None:
+                self._former.append(self._journal)
             self._turn_page(journal)
-            held = {pot: amount for pot, amount in self._undrawn.items() if any(amount)}
+            held = self._all_held(clean=clean)
+            for pot, amount in draws.items():
+                held[pot] = held.get(pot, NOTHING).minus(amount).at_least(0)
             for lease in self._leases.values():
                 lease.give_back()
             for reservation in self.flying.values():
                 self._note_open(reservation)
                 reservation.owner = owner
-                for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
-                    held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
-        expires_ns = self._expiry_ns()
-        ledger.reopen(closed, [*reversals, *entries], Owner(owner, journal.path, expires_ns, 0, held))
+        ledger.reopen(lost, [*reversals, *entries], Owner(owner, journal.path, self._expiry_ns(), 0, held))
+        self._draw(draws)
         with self.lock:
+            self._doubt = self._doubt and not clean
+            if clean:
+                self._spooled = {}
             self._take_on(owner, journal, now)
-            self._stuck.clear()
-            if former is not None:
-                self._former.append(former)
+
+    def _all_held(self, *, clean: bool) -> dict[Pot, Amount]:
+        """What has to be held: calls in flight, and what is settled and not in the ledger."""
+        held = dict(self._undrawn)
+        if not clean:
+            for pot, amount in self._spooled.items():
+                held[pot] = held.get(pot, NOTHING).plus(amount)
+        for reservation in self.flying.values():
+            for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
+                held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
+        return {pot: amount for pot, amount in held.items() if any(amount)}
 
     # Keeping.
 
@@ -460,10 +537,11 @@ class Holdings:
         now = lease_clock()
         if not self.owner or now < self._renew_at:
             return
+        owner = self.owner
         try:
-            ledger.renew(self.owner, self._expiry_ns())
+            ledger.renew(owner, self._expiry_ns())
         except OwnerLostError:
-            self.rejoin(ledger)
+            self.rejoin(ledger, owner)
             return
         with self.lock:
             self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
@@ -496,15 +574,6 @@ class Holdings:
         with self.lock:
             return [one for one in self.flying.values() if one.expires_ns <= now_ns]
 
-    def held_in_flight(self) -> Mapping[Pot, Amount]:
-        """What reservations in flight hold."""
-        held: dict[Pot, Amount] = {}
-        with self.lock:
-            for reservation in self.flying.values():
-                for lease, amount in zip(reservation.route.leases, reservation.amounts, strict=True):
-                    held[lease.pot] = held.get(lease.pot, NOTHING).plus(amount)
-        return held
-
     def leave(self, ledger: HoldLedger | None) -> None:
         """Gives everything back at the end; keeps the journal where something is not settled.
 
@@ -512,7 +581,7 @@ class Holdings:
             ledger: None where the ledger cannot be used: the next process settles what is left.
         """
         with self.lock:
-            done = ledger is not None and not self.flying and not self._stuck and self._unwritten <= 0
+            done = ledger is not None and not self.flying and not self._doubt and self._unwritten <= 0
             owner, self.owner = self.owner, b""
             journals = [*self._former, *([self._journal] if self._journal else [])]
             self._former.clear()
@@ -579,6 +648,16 @@ class Holdings:
             "orphan": [budget.policies.on_orphan for budget in route.budgets],
         }
         return (record,)
+
+
+def _sums(settled: Sequence[Settled]) -> dict[Pot, Amount]:
+    """What settlements release of each pot."""
+    drawn: dict[Pot, Amount] = {}
+    for one in settled:
+        for lease, amount in one.draws:
+            before = drawn.get(lease.pot)
+            drawn[lease.pot] = amount if before is None else before.plus(amount)
+    return drawn
 
 
 def _opened(reservation: Reservation) -> list[Any]:

@@ -1,9 +1,8 @@
 """What this process holds of each pot, in memory."""
 
-from dataclasses import dataclass
 from typing import Final
 
-from spanbudget.processors.limits import MINUTE_NS, NOTHING, Amount, Limits, Pot
+from spanbudget.processors.limits import MINUTE_NS, Amount, Limits, Pot
 
 FREE: Final = 1 << 100
 """Free money of a measure that nobody limits."""
@@ -85,18 +84,3 @@ class Lease:
         rates = self.rates
         eased = [part * MINUTE_NS // rate if rate else 0 for part, rate in zip(unused, rates, strict=True)]
         return eased[0], eased[1], eased[2]
-
-
-@dataclass(slots=True)
-class Release:
-    """What is given back with one write."""
-
-    amounts: dict[Pot, Amount]
-    ease_ns: dict[Pot, tuple[int, int, int]]
-
-    def add(self, lease: Lease, amount: Amount, unused: Amount) -> None:
-        """Adds what a lease gives back: `amount`, of which `unused` was never used."""
-        if any(amount):
-            self.amounts[lease.pot] = self.amounts.get(lease.pot, NOTHING).plus(amount)
-        if any(unused) and any(lease.rates):
-            self.ease_ns[lease.pot] = lease.ease_ns(unused)

@@ -112,12 +112,14 @@ class PostgresLedger(PostgresEntryLedger):
         """See `HoldLedger.close_owner`."""
 
         def then(answers: Sequence[Answer]) -> list[Statement]:
-            if answers[0].affected == 0:
+            if answers[-1].affected == 0:
                 raise OwnerLostError(_lost(owner))
             return [Statement(sql.FORGET_HOLDS, (owner,))]
 
+        locked = Statement(sql.CLOSING_OWNER, (owner,))
+        closed = Statement(sql.CLOSE_OWNER, (closed_ns, owner))
         try:
-            self.append_and(entries, [Statement(sql.CLOSE_OWNER, (closed_ns, owner))], then)
+            self.append_and(entries, [locked, closed], then)
         except OwnerLostError:
             return False
         return True
@@ -240,7 +242,8 @@ def _ease(ease_ns: Mapping[Pot, tuple[int, int, int]]) -> list[Statement]:
 
 
 def _forget(owner: bytes) -> list[Statement]:
-    return [Statement(sql.FORGET_HOLDS, (owner,)), Statement(sql.FORGET_OWNER, (owner,))]
+    # In this order: the owner waits for a take in flight, and then what that has held goes too.
+    return [Statement(sql.FORGET_OWNER, (owner,)), Statement(sql.FORGET_HOLDS, (owner,))]
 
 
 def _lost(owner: bytes) -> str:

@@ -131,8 +131,10 @@ SET_META: Final = b"INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE
 
 LOCK_POTS: Final = b"SELECT pg_advisory_xact_lock(pot) FROM unnest(%s::bigint[]) AS pot"
 ADD_OWNER: Final = b"INSERT INTO owners VALUES (%s, %s, %s, 0, 0) ON CONFLICT (id) DO NOTHING"
-TAKING_OWNER: Final = b"SELECT closed_ns, pg_current_xact_id()::text FROM owners WHERE id = %s FOR SHARE"
+# A take and a settlement of one owner do not wait for each other; both wait for its closing, and it for them.
+TAKING_OWNER: Final = b"SELECT closed_ns, pg_current_xact_id()::text FROM owners WHERE id = %s FOR KEY SHARE"
 SETTLING_OWNER: Final = b"SELECT closed_ns, settled_seq FROM owners WHERE id = %s FOR NO KEY UPDATE"
+CLOSING_OWNER: Final = b"SELECT FROM owners WHERE id = %s FOR UPDATE"
 RENEW: Final = b"UPDATE owners SET expires_ns = %s WHERE id = %s AND closed_ns = 0"
 SETTLED: Final = b"UPDATE owners SET settled_seq = %s WHERE id = %s"
 CLOSE_OWNER: Final = b"UPDATE owners SET closed_ns = %s WHERE id = %s AND closed_ns = 0"

@@ -21,7 +21,6 @@ from spanbudget.processors.money import PICO_PER_USD
 _ESCAPE: Final = "\x1b"
 _UNFIT: Final = re.compile("[\x00\x1b\ud800-\udfff]")
 _ESCAPED: Final = re.compile("\x1b([0-9a-f]{4})")
-_QUOTED: Final = re.compile(r'(["\\])')
 _KEY_CHARS_MAX: Final = 500
 """An index takes 2,704 bytes a row: a longer text in a key is cut and hashed."""
 _KEY_HEAD: Final = 200
@@ -54,13 +53,16 @@ def fitting(text: str) -> str:
 
 def integers(values: Iterable[int | None]) -> str:
     """An array of integers of any size."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
     """An array of texts, escaped."""
-    quoted = ["NULL" if value is None else '"' + _QUOTED.sub(r"\\\1", value) + '"' for value in values]
-    return escaped("{" + ",".join(quoted) + "}")
+    return escaped("{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def columns(rows: Sequence[Sequence[Any]], kinds: str) -> list[str]:

@@ -7,13 +7,15 @@ from spanbudget.processors.errors import LedgerError
 
 SCHEMES: Final = ("postgresql", "postgresql+psycopg")
 
-_CLEAR: Final = re.compile(r"(?:[^@:/?#\s]+(?::[^@:/?#\s]*)?@)?[^@?\s]*(?:\?\S*)?")
+_CLEAR: Final = re.compile(r"(?:[^@:/?#\s]+(?::[^@:/?#\s]*)?@)?[^@?\s]*(?:\?[^@\s]*)?")
 """After the scheme: user and password in which every special character is percent-encoded."""
 
 
 def shown(url: str) -> str:
     """A URL as people may see it: `***` for the password, and no options, which may hold one too."""
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***" if "@" in url else url
     if not _CLEAR.fullmatch(rest):
         # Nobody can tell where such a password ends.
         return f"{scheme}://***"

@@ -14,18 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from spanbudget.exporter.attachment import SpanSource
 from spanbudget.exporter.instrument import instrument
 from spanbudget.exporter.runs.late_tracing import LateTracerProvider
+from spanbudget.exporter.runs.start import INSTRUMENTORS
 
-INSTRUMENTORS: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai": ("openai",),
-    "anthropic": ("anthropic",),
-    "google.genai": ("google_genai", "google-genai"),
-    "botocore": ("botocore", "bedrock"),
-    "mistralai": ("mistralai",),
-    "groq": ("groq",),
-    "cohere": ("cohere",),
-    "litellm": ("litellm",),
-}
-"""SDK → the names under which OpenTelemetry, OpenInference and OpenLLMetry register their instrumentations."""
 _AUTOMATIC: Final = "opentelemetry.instrumentation.auto_instrumentation"
 
 
@@ -62,7 +52,7 @@ def _attached(
 
 
 def _load(tracers: trace.TracerProvider, sdk: Any) -> None:
-    """Turns the instrumentations of an SDK on that are installed, fit, and are not used by the program itself."""
+    """Turns on the instrumentations of an SDK that fit it and that the program does not use itself."""
     names = INSTRUMENTORS[sdk.__name__]
     for entry in entry_points(group="opentelemetry_instrumentor"):
         if entry.name in names and entry.module not in sys.modules and not _conflicts(entry):

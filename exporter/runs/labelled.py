@@ -1,4 +1,4 @@
-"""What is different in a process of a run: its calls carry the label of the run, and its refusals are noted."""
+"""What is different in a process of a run: its calls carry the run's label, and its refusals are noted."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tracers for instrumentations that are turned on before the program has set up its own tracing, if it ever does."""
+"""Tracers for instrumentations that are turned on before the program has set up its own tracing."""
 
 from typing import Any
 

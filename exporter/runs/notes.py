@@ -1,7 +1,7 @@
 """What the processes of a run tell the one that has started it: lines of a file, which survive `kill -9`.
 
-Only the standard library is used, because `sitecustomize` loads this file in every Python process of a run, in
-environments without SpanBudget too.
+Only the standard library is used, because `sitecustomize` loads this file in every Python process of a run,
+in environments without SpanBudget too.
 """
 
 import contextlib

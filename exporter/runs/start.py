@@ -1,25 +1,37 @@
-"""Caps a Python process of a run, once it imports something that can call a model.
+"""Caps a Python process of a run, just before it imports something that can call a model.
 
 Until then nothing else is imported: a process that never calls a model pays about a millisecond. What is
-imported here at the top is in every Python process already.
+imported here at the top is in every Python process already, or small.
 """
 
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from spanbudget.exporter.runs.notes import own_notes
 
-TRIGGERS: Final = frozenset(
-    {"httpx", "httpx2", "openai", "anthropic", "google.genai", "botocore", "opentelemetry.sdk.trace"}
-)
-"""What programs import before they call a model or trace a call: the HTTP libraries below the SDKs, the SDKs
-that have others, and OpenTelemetry's own."""
+INSTRUMENTORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "openai": ("openai",),
+    "anthropic": ("anthropic",),
+    "google.genai": ("google_genai", "google-genai"),
+    "botocore": ("botocore", "bedrock"),
+    "mistralai": ("mistralai",),
+    "groq": ("groq",),
+    "cohere": ("cohere",),
+    "litellm": ("litellm",),
+}
+"""SDK → the names that OpenTelemetry, OpenInference and OpenLLMetry give to their instrumentations of it."""
+TRIGGERS: Final = frozenset({"httpx", "httpx2", "opentelemetry.sdk.trace", *INSTRUMENTORS})
+"""What programs import before they call a model or trace a call. The SDKs are among them because they must
+not be half imported when they are patched."""
+_OURS: Final = ("spanbudget.processors", "spanbudget.rules", "spanbudget.exporter.")
+_LIGHT: Final = "spanbudget.exporter.runs"
+_COMMAND_LINE: Final = "spanbudget.exporter.cli"
 
 
 def begin() -> None:
@@ -40,56 +52,77 @@ def _cap() -> None:
         from spanbudget.exporter.runs.capping import cap_process  # noqa: PLC0415 - 0.3 s, see above
 
         cap_process()
-    except Exception as error:  # noqa: BLE001 - whatever it is, there is no cap
+    except Exception as error:  # whatever it is, there is no cap
         told = f"spanbudget: process {os.getpid()} cannot be capped, and is ended: {error}"
         raise SystemExit(told) from error
 
 
 class Watch(MetaPathFinder):
-    """Calls a function when the first of `TRIGGERS` has been imported, and before its importer goes on.
+    """Calls a function before the first of `TRIGGERS` is imported; tries again where that failed.
 
     Args:
-        seen: The function; called once.
+        act: The function.
     """
 
-    def __init__(self, seen: Callable[[], None]) -> None:
-        self._seen = seen
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
         self._lock = threading.RLock()
-        self._done = False
+        self._acting = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Finds one of `TRIGGERS` as Python would, and has its import followed by the function."""
-        if fullname not in TRIGGERS or self._done:
+        """Finds nothing itself; but what the function has imported must not be imported twice."""
+        if fullname == _COMMAND_LINE:  # it calls no model
+            self._stop()
+        if not _triggers(fullname) or self not in sys.meta_path:
             return None
-        spec = self._found(fullname, path, target)
-        loader: Any = spec.loader if spec is not None else None
-        if not hasattr(loader, "exec_module"):
-            return None  # not installed, as it seems, or no module of Python's
-        run = loader.exec_module
-
-        def run_and_tell(module: ModuleType) -> None:
-            loader.exec_module = run
-            run(module)
-            self._tell()
-
-        loader.exec_module = run_and_tell
-        return spec
-
-    def _found(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
-    ) -> ModuleSpec | None:
-        for finder in sys.meta_path:
-            if finder is not self and (spec := finder.find_spec(fullname, path, target)) is not None:
-                return spec
-        return None
-
-    def _tell(self) -> None:
         with self._lock:
-            if self._done:
-                return
-            self._done = True  # what the function imports is not looked at
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-            self._seen()
+            if self._acting:  # what the function imports is not looked at
+                return None
+            self._acting = True
+            try:
+                self._act()
+                self._stop()
+            finally:
+                self._acting = False
+        known = sys.modules.get(fullname)
+        if known is not None:
+            return Known(known).spec
+        # The function has added finders: Python, which is in the middle of the list, would pass over them.
+        specs = (finder.find_spec(fullname, path, target) for finder in list(sys.meta_path))
+        return next((spec for spec in specs if spec is not None), None)
+
+    def _stop(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+
+def _triggers(name: str) -> bool:
+    """Whether a module is one of `TRIGGERS`, or one of ours, which must not be half imported either."""
+    return name in TRIGGERS or (name.startswith(_OURS) and not name.startswith(_LIGHT))
+
+
+class Known(Loader):
+    """Gives a module that has been imported while Python was looking for it, instead of loading it again.
+
+    Args:
+        module: The module.
+
+    Attributes:
+        spec: What to answer. The module has it too until it is given, because Python takes the module's own
+            spec where the module has appeared in the meantime (`importlib._bootstrap._find_spec`).
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._own_spec = module.__spec__
+        self.spec = module.__spec__ = ModuleSpec(module.__name__, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 - as Python calls it
+        """The module."""
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Gives the module its own spec back."""
+        module.__spec__ = self._own_spec

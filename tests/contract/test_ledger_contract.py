@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from spanbudget.exporter.ledger import open_ledger
+from spanbudget.exporter.ledger.postgres import PostgresLedger
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.processors.call import NO_USAGE, LLMCall, PricedCall, Usage
 from spanbudget.processors.ledger import (
@@ -64,7 +64,7 @@ def make(request, tmp_path) -> Iterator[Callable[[], Ledger]]:
             case "memory":
                 made.append(MemoryLedger())
             case "postgres":
-                made.append(open_ledger(request.getfixturevalue("new_database")()))
+                made.append(emptied(PostgresLedger(request.getfixturevalue("postgres_url"))))
             case kind:
                 made.append(SqliteLedger(tmp_path / f"{len(made)}.db" if kind == "sqlite" else ":memory:"))
         return made[-1]
@@ -72,6 +72,13 @@ def make(request, tmp_path) -> Iterator[Callable[[], Ledger]]:
     yield new
     for one in made:
         one.close()
+
+
+def emptied(ledger: PostgresLedger) -> PostgresLedger:
+    """The ledger without what an earlier example has left; quicker than a database for each."""
+    with ledger.session.lend() as connection:
+        connection.execute("TRUNCATE entries, spend")
+    return ledger
 
 
 @pytest.fixture

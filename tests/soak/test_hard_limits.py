@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -81,22 +82,44 @@ def test_nothing_is_overspent_and_nearly_all_can_be_spent(config_path, number):
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
+def test_processes_stopped_past_their_leases_overspend_nothing(config_path, number):
+    """Each of four is stopped for longer than its lease of a second, while the others go on and charge it."""
+    rng = random.Random(number)
+    config_path.write_text(config_path.read_text().replace("lease_seconds: 5", "lease_seconds: 1"))
+    children = list(start("crowd", config_path, 4))
+    for child in children:
+        assert child.stdout.readline().startswith("pid")
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    for child in rng.sample(children, 4):
+        time.sleep(rng.random() / 10)
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(rng.uniform(1, 4.5))
+        child.send_signal(signal.SIGCONT)
+    told = [list(map(int, child.communicate()[0].split())) for child in children]
+    with closing(opened(config_path)) as manager:
+        spent = checked(manager)
+        state = manager.state("a")
+    assert spent <= PICO_PER_USD
+    assert sum(one[0] for one in told) >= 98
+    assert (state.reserved, state.spent.estimated) == (0, 0)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_killed_processes_lose_nothing_and_overspend_nothing(config_path, number):
     """Each settlement that returned is in the ledger; of calls in flight at most one for each process."""
     rng = random.Random(number)
     children = list(start("spending", config_path, 4))
-    settled = 0
-    for child in children:
-        for _ in range(rng.randrange(2, 200)):
-            if not child.stdout.readline():
-                break
+    told = ["".join(child.stdout.readline() for _ in range(rng.randrange(2, 200))) for child in children]
     victims = children[:2]
     for child in victims:
         child.kill()
-    for child in victims:
-        settled += child.communicate()[0].count("settled")
-    for child in children[2:]:
-        assert "refused" in child.communicate()[0]
+    told = [said + child.stdout.read() for said, child in zip(told, children, strict=True)]
+    for child in children:
+        child.communicate()
+    settled = sum(said.count("settled") for said in told)
+    assert all("refused" in said for said in told[2:])
     with closing(opened(config_path)) as manager:
         deadline = time.monotonic() + 60
         while manager.state("a").reserved and time.monotonic() < deadline:

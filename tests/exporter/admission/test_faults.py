@@ -102,7 +102,8 @@ def test_a_killed_spender_is_charged_exactly_what_it_did(opened, child):
         if line == "settled 150\n":
             break
     process.kill()
-    lines = [*process.communicate()[0].splitlines()]
+    lines = process.stdout.read().splitlines()
+    process.communicate()
     settled = max([150, *(int(line.split()[1]) for line in lines if line.startswith("settled"))])
     manager = opened(HARD)
     assert reached(lambda: spent(manager) >= Decimal(settled) / 1000 and manager.state("a").reserved == 0)

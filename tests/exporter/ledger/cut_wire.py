@@ -1,5 +1,6 @@
 """A wire between a ledger and its server that can be cut at a chosen word, as networks do."""
 
+import contextlib
 import socket
 import threading
 
@@ -40,25 +41,22 @@ class CutWire:
                 self._carry(client, server)
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
-        answers = threading.Thread(target=self._answer, args=(client, server))
+        cut = threading.Event()
+        answers = threading.Thread(target=self._answer, args=(client, server, cut))
         answers.start()
         while sent := client.recv(65_536):
             if self.cut_after and self.cut_after in sent:
                 self.cut_after = b""
-                client.shutdown(socket.SHUT_RDWR)
+                cut.set()
                 server.sendall(sent)
-                server.shutdown(socket.SHUT_WR)
                 break
             server.sendall(sent)
-        else:
-            server.shutdown(socket.SHUT_RDWR)
-        answers.join()
+        server.shutdown(socket.SHUT_WR)
+        answers.join()  # until the server has done what it was sent, and hung up
 
     @staticmethod
-    def _answer(client: socket.socket, server: socket.socket) -> None:
-        try:
+    def _answer(client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
+        with contextlib.suppress(OSError):
             while answer := server.recv(65_536):
-                client.sendall(answer)
-        except OSError:
-            while server.recv(65_536):
-                pass
+                if not cut.is_set():
+                    client.sendall(answer)
