@@ -68,6 +68,10 @@ class Admitting(Protocol):
         """What holds for a budget, or a child of it, at a moment."""
         ...
 
+    def conclude(self, settled: Settled) -> Observed | None:
+        """Prices what was settled; None where nothing was spent, or spans tell it."""
+        ...
+
     def writer(self, settled: Sequence[Settled]) -> EntryWriter | None:
         """Writes a batch together with what it settles; None where there is nothing to settle."""
         ...
@@ -322,7 +326,7 @@ class Pipeline:
             what = waiting.popleft()
             if type(what) is Settled:
                 settled.append(what)
-                return what.observed
+                return self.admission.conclude(what) if self.admission is not None else None
             return booker.read(record_of(what))  # type: ignore[arg-type]
 
         if waiting:

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from spanbudget.exporter.admission.holdings import Holdings
 from spanbudget.exporter.admission.keeper import Keeper
 from spanbudget.exporter.admission.orphans import lease_reversals
 from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.admission.routes import Routes
+from spanbudget.exporter.admission.stored_holdings import StoredHoldings
 from spanbudget.exporter.admission.terms import TermsBook
 from spanbudget.exporter.admission.worst_case import WorstCases
 from spanbudget.exporter.config import Config
@@ -204,7 +204,7 @@ def make_admission(
     def journal_optional(reservation: Reservation) -> bool:
         return engine.journal_optional(reservation)
 
-    holdings = Holdings(
+    holdings = StoredHoldings(
         ledger=lambda: limits.open(pipeline),
         beside=beside,
         orphan_reversals=reversals,

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import Span
@@ -20,6 +20,8 @@ from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.money import usd_to_pico
 from spanbudget.processors.names_out import LABEL_ATTRIBUTES
 
+Caller: TypeAlias = tuple[Mapping[str, object], int, int]
+"""Labels, trace id and span id; 0 where there is no span."""
 BAGGAGE_PREFIX: Final = "spanbudget."
 """Labels travel in OTel baggage under their name with this prefix, to other services too."""
 
@@ -149,24 +151,6 @@ def budget_context(
         _nested.reset(ours)
 
 
-def context_labels(baggage_keys: Sequence[str] = ()) -> Mapping[str, object]:
-    """The labels that the caller's blocks and its baggage give.
-
-    Args:
-        baggage_keys: Baggage entries that the configuration reads, beside those of `budget_context`.
-    """
-    entries = baggage.get_all()
-    if not entries:
-        return _nested.get().labels
-    told: dict[str, object] = {key: entries[key] for key in baggage_keys if key in entries}
-    told |= {
-        key.removeprefix(BAGGAGE_PREFIX): value
-        for key, value in entries.items()
-        if key.startswith(BAGGAGE_PREFIX)
-    }
-    return {**told, **_nested.get().labels}
-
-
 def span_labels(parent: context.Context | None) -> Mapping[str, str]:
     """The attributes that `budget_context` gives to the spans of its block."""
     entries = baggage.get_all(parent)
@@ -179,11 +163,11 @@ def span_labels(parent: context.Context | None) -> Mapping[str, str]:
 def link_span(span: Span) -> None:
     """Takes note of a span that starts in the block of a reservation: it is the call, or encloses it."""
     reservation = _current.get()
-    if reservation is None or reservation.links or span.context is None:
+    if reservation is None or reservation.link is not None or span.context is None:
         return
     parent_id = span.parent.span_id if span.parent is not None else 0
     if parent_id == reservation.parent_id:
-        reservation.link(span.context.trace_id, span.context.span_id, parent_id)
+        reservation.link = (span.context.trace_id, span.context.span_id, parent_id)
 
 
 def current_reservation() -> Reservation | None:
@@ -201,10 +185,27 @@ def inside(reservation: Reservation) -> Iterator[Reservation]:
         _current.reset(token)
 
 
-def calling_span() -> tuple[int, int] | None:
-    """Trace and span id of the caller's span; None where there is none."""
-    found = trace.get_current_span().get_span_context()
-    return (found.trace_id, found.span_id) if found.is_valid else None
+def caller_of(baggage_keys: Sequence[str] = ()) -> Caller:
+    """Who calls: the labels of its blocks and its baggage, and its span.
+
+    Args:
+        baggage_keys: Baggage entries that the configuration reads, beside those of `budget_context`.
+    """
+    current = context.get_current()
+    labels = _nested.get().labels
+    if not current:
+        return labels, 0, 0
+    entries = baggage.get_all(current)
+    if entries:
+        told: dict[str, object] = {key: entries[key] for key in baggage_keys if key in entries}
+        told |= {
+            key.removeprefix(BAGGAGE_PREFIX): value
+            for key, value in entries.items()
+            if key.startswith(BAGGAGE_PREFIX)
+        }
+        labels = {**told, **labels}  # type: ignore[dict-item]
+    span = trace.get_current_span(current).get_span_context()
+    return (labels, span.trace_id, span.span_id) if span.is_valid else (labels, 0, 0)
 
 
 def new_id(bits: int) -> int:

@@ -7,25 +7,25 @@ its budget says; else `BudgetExceeded` is raised.
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
-from spanbudget.exporter.admission.context import calling_span, context_labels, nested_budgets, new_id
-from spanbudget.exporter.admission.holdings import Holdings, Settled, lease_clock
+from spanbudget.exporter.admission.context import Caller, caller_of, nested_budgets, new_id
+from spanbudget.exporter.admission.holdings import Settled, lease_clock
 from spanbudget.exporter.admission.leases import Lease
+from spanbudget.exporter.admission.notes import released_text, settled_text
+from spanbudget.exporter.admission.orphans import Found, read_journals
 from spanbudget.exporter.admission.refusals import exceeded, per_call, store_failed, unknown_worst_case
 from spanbudget.exporter.admission.request import CallRequest
-from spanbudget.exporter.admission.reservation import Outcome, Reservation, State, check_outcome
+from spanbudget.exporter.admission.reservation import COST_MAX, Outcome, Reservation, State
 from spanbudget.exporter.admission.routes import Route, Routes
-from spanbudget.exporter.admission.settling import (
-    orphaned_call,
-    settled_call,
-    settlement_text,
-    used_of,
-)
+from spanbudget.exporter.admission.settling import ORPHANED, orphaned_call, settled_call, spans_tell, used_of
+from spanbudget.exporter.admission.stored_holdings import StoredHoldings
 from spanbudget.exporter.admission.terms import TermsBook
 from spanbudget.exporter.admission.worst_case import WorstCase
 from spanbudget.processors import names_out as names
@@ -70,6 +70,8 @@ class Asked:
         route: Which budgets it asks.
         worst: Its worst case.
         amounts: What it needs of each budget.
+        now_ns: When it was asked for, nanoseconds since the epoch.
+        caller: Who asks: labels, trace id and span id.
         max_tokens: The limit of one answer after a clamp; None where it is as asked.
     """
 
@@ -77,6 +79,8 @@ class Asked:
     route: Route
     worst: WorstCase
     amounts: tuple[Amount, ...]
+    now_ns: int
+    caller: Caller
     max_tokens: int | None = None
 
 
@@ -103,7 +107,7 @@ class Admission:
     def __init__(  # noqa: PLR0913 - the parts of a whole; all by keyword
         self,
         *,
-        holdings: Holdings,
+        holdings: StoredHoldings,
         routes: Routes,
         terms: TermsBook,
         namer: Namer,
@@ -125,6 +129,7 @@ class Admission:
         self._on_store_error = on_store_error
         self._baggage_keys = tuple(baggage_keys)
         self._clock_ns = clock_ns
+        self._pricing = threading.Lock()
         self._store_failed_at = self._store_failed_until = 0.0
         self.refresh: Callable[[HoldLedger], bool] = lambda _: False
 
@@ -154,13 +159,13 @@ class Admission:
 
     def _ask(self, request: CallRequest) -> Asked:
         now_ns = self._clock_ns()
-        labels = self.routes.labels_of(
-            request.labels, context_labels(self._baggage_keys), request.budget_name
-        )
-        route = self.routes.route(request, labels, now_ns)
-        worst, amounts = self.routes.worst(route, request, now_ns)
-        asked = Asked(request, route, worst, amounts)
-        if route.budgets:
+        routes = self.routes
+        caller = caller_of(self._baggage_keys)
+        labels = routes.labels_of(request.labels, caller[0], request.budget_name)
+        route = routes.route(request, labels, now_ns)
+        worst, amounts = routes.worst(route, request, now_ns)
+        asked = Asked(request, route, worst, amounts, now_ns, caller)
+        if route.budgets and (worst.cost is None or route.capped):
             self._check(asked)
         return asked
 
@@ -210,8 +215,7 @@ class Admission:
             BudgetExceeded: The context has not so much left, or the journal cannot be written.
         """
         nested = nested_budgets()
-        if nested.budgets:
-            nested.hold(reservation.cost)
+        nested.hold(reservation.cost)
         held = False
         try:
             held = hold(reservation)
@@ -220,36 +224,28 @@ class Admission:
             self.tallies[names.RESERVATIONS_REFUSED.name, "store"] += 1
             raise store_failed(route.budgets[0], self._policy(route), error) from error
         finally:
-            if held:
-                reservation.nested = nested if nested.budgets else None
-            else:
-                nested.settle(reservation.cost, 0)
+            if nested.budgets:
+                if held:
+                    reservation.nested = nested
+                else:
+                    nested.settle(reservation.cost, 0)
         return held
 
     def _made(self, asked: Asked) -> Reservation:
-        request, route = asked.request, asked.route
-        now_ns = self._clock_ns()
-        trace_id, parent_id = calling_span() or (new_id(128), 0)
+        request, route, amounts, now_ns = asked.request, asked.route, asked.amounts, asked.now_ns
+        _, trace_id, parent_id = asked.caller
+        cost = asked.worst.cost or 0
         reservation = Reservation(
-            self,
-            route,
-            asked.amounts,
-            start_ns=now_ns,
-            expires_ns=now_ns + int(request.ttl_seconds * 1e9),
-            sent=request.sent,
-            trace_id=trace_id,
-            span_id=new_id(64),
-            parent_id=parent_id,
-        )
-        worst = asked.worst.cost or 0
-        held = max((amount[0] for amount in asked.amounts), default=worst)
-        reservation.cost = worst
-        reservation.overshoot = max(0, worst - held) if asked.amounts else 0
+            self, route, amounts, cost, now_ns, now_ns + int(request.ttl_seconds * 1e9), request.sent,
+            trace_id or new_id(128), new_id(64), parent_id,
+        )  # fmt: skip
+        if route.expected:
+            reservation.overshoot = max(0, cost - max(amount[0] for amount in amounts))
         reservation.max_tokens = asked.max_tokens
         return reservation
 
     def _reserve_slowly(self, asked: Asked) -> Reservation:
-        waited = _Waiting(max((b.policies.wait_ms for b in asked.route.budgets), default=0) / 1000)
+        waited = _Waiting(asked.route.wait_seconds)
         while True:
             leases = asked.route.leases
             poller = self._become_poller(leases, waited)
@@ -408,7 +404,7 @@ class Admission:
         cheaper = dict(budget.policies.downgrade).get(asked.request.model or "")
         if cheaper is None:
             return False
-        request = replace(asked.request, model=cheaper)
+        request = asked.request._replace(model=cheaper)
         other = self._ask(request)
         asked.request, asked.route = request, other.route
         asked.worst, asked.amounts, asked.max_tokens = other.worst, other.amounts, other.max_tokens
@@ -464,42 +460,85 @@ class Admission:
 
     def settle(self, reservation: Reservation, outcome: Outcome) -> None:
         """See `Reservation.settle`."""
-        now_ns = self._clock_ns()
-        check_outcome(outcome)
-        with self.holdings.pricing:
-            observed = settled_call(reservation, outcome, self._namer, self._prices, now_ns)
-        self._end(reservation, "settled", observed, used_of(observed))
+        cost = outcome[0]
+        if cost is not None and not 0 <= cost <= COST_MAX:
+            raise ReservationError(
+                f"settle: a cost of {cost} pico-USD is not 0 to {COST_MAX}; the reservation is still open"
+            )
+        end_ns = self._clock_ns()
+        told = spans_tell(reservation, outcome)
+        text = released_text(reservation) if told else settled_text(reservation, outcome, end_ns)
+        self._end(Settled(reservation, "settled", outcome, end_ns), text)
 
     def release(self, reservation: Reservation) -> None:
         """See `Reservation.release`."""
-        self._end(reservation, "released", None, NOTHING)
+        self._end(Settled(reservation, "released", None, 0), released_text(reservation))
 
     def orphan(self, reservation: Reservation) -> None:
         """Charges or releases a reservation that has expired, as its budgets say."""
         told = {budget.policies.on_orphan for budget in reservation.route.budgets} or {"auto"}
         charged = "charge" in told or ("auto" in told and reservation.sent)
-        observed = orphaned_call(reservation) if charged else None
+        state: State = "orphaned" if charged else "released"
+        text = settled_text(reservation, ORPHANED, reservation.start_ns) if charged else b"{}"
         with contextlib.suppress(ReservationError):  # it was settled just now
-            self._end(reservation, "orphaned", observed, used_of(observed) if charged else NOTHING)
+            self._end(Settled(reservation, state, None, reservation.start_ns), text)
+            reservation.state = "orphaned"
             self.tallies[names.RESERVATIONS_ORPHANED.name, "charged" if charged else "released"] += 1
 
-    def _end(self, reservation: Reservation, state: State, observed: Observed | None, used: Amount) -> None:
-        """Ends a reservation: in the journal, in memory, and then in the ledger."""
-        holdings = self.holdings
-        holdings.end(reservation, state, settlement_text(reservation, observed))
-        draws = holdings.use(reservation, used)
+    def _end(self, settled: Settled, text: bytes) -> None:
+        """Ends a reservation in the journal and in memory; the worker does the rest."""
+        reservation = settled.reservation
+        self.holdings.end(reservation, settled.state, text)
+        if reservation.nested is not None:  # the next call of the block may come at once
+            self._conclude(settled)
         route = reservation.route
+        self._sink.observe_settled(
+            settled, hurry=bool(route.leases) and any([one.tight for one in route.leases])
+        )
+
+    def conclude(self, settled: Settled) -> Observed | None:
+        """Prices what was settled and gives back what it did not use; on the worker.
+
+        Returns:
+            The call to count; None where nothing was spent, or spans tell it.
+        """
+        if settled.reservation.nested is None:
+            self._conclude(settled)
+        return settled.observed
+
+    def _conclude(self, settled: Settled) -> None:
+        reservation, state = settled.reservation, settled.state
+        observed, used = None, NOTHING
+        if state == "orphaned":
+            observed = orphaned_call(reservation)
+            used = used_of(observed)
+        elif settled.outcome is not None:
+            with self._pricing:
+                observed = settled_call(
+                    reservation, settled.outcome, self._namer, self._prices, settled.end_ns
+                )
+            used = used_of(observed)
+        settled.observed = observed
+        settled.draws = self.holdings.use(reservation, used)
+        self.tallies[names.RESERVATIONS_ENDED.name, state] += 1
         cost = observed.priced.cost if observed is not None and observed.priced is not None else None
         if reservation.nested is not None:
             spent = reservation.cost if cost is None and state == "settled" else cost or 0
             reservation.nested.settle(reservation.cost, spent)
         if cost is not None and state == "settled":
+            route = reservation.route
             route.history.add(cost)
             if route.leases and cost > reservation.cost:
                 self.tallies[names.RESERVATIONS_OVERSHOT_USD.name, ""] += cost - reservation.cost
-        self.tallies[names.RESERVATIONS_ENDED.name, state] += 1
-        hurry = any(lease.tight for lease in route.leases)
-        self._sink.observe_settled(Settled(observed, draws), hurry=hurry)
+
+    def left_behind(self, beside: Path) -> list[Found]:
+        """What dead processes have left beside a ledger, priced.
+
+        Raises:
+            LedgerError: The folder cannot be read.
+        """
+        with self._pricing:
+            return list(read_journals(beside, self._namer, self._prices))
 
     def sent(self, reservation: Reservation) -> None:
         """See `Reservation.mark_sent`."""

@@ -6,10 +6,10 @@ process, not a power cut. It holds names, ids, tokens and money, and no text of 
 """
 
 import os
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from zlib import crc32
 
 from spanbudget.exporter.ledger.records import Record
 from spanbudget.exporter.ledger.segment import Segment, line_of
@@ -36,6 +36,7 @@ class Journal:
         self._owner = owner
         self._number = 0
         self._segment: Segment | None = None
+        self._append: Callable[[bytes], None] = _closed
         self._old: list[Segment] = []
         self.rotate(())
 
@@ -55,15 +56,11 @@ class Journal:
         Raises:
             OSError: The disk is full or failed; the file is as it was.
         """
-        if self._segment is None:
-            raise OSError("the journal is closed")
-        self._segment.append(b"%08x %b\n" % (zlib.crc32(text), text))
+        self._append(b"%08x %b\n" % (crc32(text), text))
 
     def add(self, record: Record) -> None:
         """Appends one record; see `write`."""
-        if self._segment is None:
-            raise OSError("the journal is closed")
-        self._segment.append(line_of(record))
+        self._append(line_of(record))
 
     def rotate(self, records: Iterable[Record]) -> None:
         """Goes on in a new file that begins with some records; the old one stays until `forget_old`.
@@ -84,7 +81,7 @@ class Journal:
             ) from error
         if self._segment is not None:
             self._old.append(self._segment)
-        self._segment = segment
+        self._segment, self._append = segment, segment.append
 
     def forget_old(self) -> None:
         """Deletes the files before the present one: all that they tell is in the ledger or in it."""
@@ -100,7 +97,11 @@ class Journal:
             else:
                 segment.delete()
         self._old.clear()
-        self._segment = None
+        self._segment, self._append = None, _closed
+
+
+def _closed(_: bytes) -> None:
+    raise OSError("the journal is closed")
 
 
 class FoundJournal:
@@ -174,9 +175,3 @@ def _claimed(paths: list[Path]) -> list[Segment]:
 
 def _is_owner(text: str) -> bool:
     return len(text) == 32 and all(char in "0123456789abcdef" for char in text)
-
-
-def values_of(record: Record, kind: str) -> list[Any] | None:
-    """The values of a record of one kind; None where it is of another."""
-    values = record.get(kind)
-    return values if isinstance(values, list) else None

@@ -12,8 +12,9 @@ from typing import Any, Final, Protocol
 
 from spanbudget.exporter.admission.drift import drift_of
 from spanbudget.exporter.admission.engine import Admission
-from spanbudget.exporter.admission.holdings import Holdings, Settled, Writing, lease_clock
-from spanbudget.exporter.admission.orphans import Found, lease_charges, read_journals
+from spanbudget.exporter.admission.holdings import Settled, lease_clock
+from spanbudget.exporter.admission.orphans import Found, lease_charges
+from spanbudget.exporter.admission.stored_holdings import StoredHoldings, Writing
 from spanbudget.exporter.admission.terms import REFRESH_SECONDS, TermsBook
 from spanbudget.exporter.entry_store import EntryWriter, SharedLedger
 from spanbudget.processors import names_out as names
@@ -93,7 +94,7 @@ class Keeper:
         books: Books,
         *,
         engine: Admission,
-        holdings: Holdings,
+        holdings: StoredHoldings,
         terms: TermsBook,
         budgets: BudgetBook,
         configured: Sequence[Budget],
@@ -121,6 +122,10 @@ class Keeper:
         self._drift_at = 0.0
         self._drift = 0
         self._tallies: Counter[tuple[str, str]] = Counter()
+
+    def conclude(self, settled: Settled) -> Observed | None:
+        """Prices what was settled; None where nothing was spent, or spans tell it."""
+        return self.engine.conclude(settled)
 
     def writer(self, settled: Sequence[Settled]) -> EntryWriter | None:
         """Writes a batch together with what it settles; None where this process holds nothing."""
@@ -207,7 +212,7 @@ class Keeper:
 
     def sweep(self, now_ns: int) -> None:
         """Settles what dead processes have left: by their journals, or by what their leases held."""
-        for found in read_journals(self._beside):
+        for found in self.engine.left_behind(self._beside):
             self._recover(found, now_ns)
         self._books.use_ledger(lambda ledger: self._close_expired(ledger, now_ns))
 

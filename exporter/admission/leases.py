@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from spanbudget.processors.limits import MINUTE_NS, Amount, Limits, Pot
+from spanbudget.processors.budgets import Budget
+from spanbudget.processors.limits import MINUTE_NS, UNLIMITED, Amount, Limits, Pot
 
 FREE: Final = 1 << 100
 """Free money of a measure that nobody limits."""
@@ -23,13 +24,14 @@ class Lease:
         counted: For each measure, whether it is limited at all.
         free: What is held and not used: for each measure, 0 or more.
         fresh_until: Until when the lease is believed, seconds of the monotonic clock.
+        gated: Whether being exceeded suspends the budget, so that each call asks whether it is.
         tight: Whether what is free is given back at once.
         rates: Most of each measure in a minute.
         polling: Whether a call waits for the store; others wait for it.
     """
 
     __slots__ = (
-        "counted", "free", "fresh_until", "last_used", "polling", "pot", "rates", "tight",
+        "counted", "free", "fresh_until", "gated", "last_used", "polling", "pot", "rates", "tight",
         "used_calls", "used_since",
     )  # fmt: skip
 
@@ -39,11 +41,20 @@ class Lease:
         self.free = [FREE, FREE, FREE]
         self.fresh_until = 0.0
         self.tight = False
+        self.gated = False
         self.rates = Limits()
         self.polling = False
         self.last_used = 0.0
         self.used_since = 0.0
         self.used_calls = 0
+
+    def guard(self, budget: Budget) -> None:
+        """Takes note of what the budget limits."""
+        limits = budget.limits if budget.hard_limit else UNLIMITED
+        self.rates = budget.policies.rates
+        counted = [a is not None or b is not None for a, b in zip(limits, self.rates, strict=True)]
+        self.gated = budget.auto_suspend
+        self.count((counted[0], counted[1], counted[2]))
 
     def count(self, counted: tuple[bool, bool, bool]) -> None:
         """Takes note of which measures are limited; one that was not begins with nothing."""

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from spanbudget.exporter.admission.journal import FoundJournal, find_journals, values_of
-from spanbudget.exporter.admission.settling import HELD_PRICE, SCOPE, orphan_of, settled_of
+from spanbudget.exporter.admission import notes
+from spanbudget.exporter.admission.journal import FoundJournal, find_journals
+from spanbudget.exporter.admission.reservation import Outcome, Reservation
+from spanbudget.exporter.admission.routes import Route
+from spanbudget.exporter.admission.settling import HELD_PRICE, SCOPE, orphaned_call, settled_call
 from spanbudget.exporter.ledger.records import Record
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
@@ -16,6 +18,8 @@ from spanbudget.processors.call import NO_USAGE, LLMCall, PricedCall
 from spanbudget.processors.holds import Owner
 from spanbudget.processors.ledger import Entry, entry_id
 from spanbudget.processors.limits import Amount, Pot
+from spanbudget.processors.model_names import Namer
+from spanbudget.processors.overrides import PriceBook
 
 
 @dataclass(slots=True)
@@ -39,30 +43,30 @@ class Found:
 class _Reading:
     """One journal while it is read."""
 
-    routes: dict[int, Record] = field(default_factory=dict)
-    opened: dict[int, tuple[list[Any], Record]] = field(default_factory=dict)
-    sent: set[int] = field(default_factory=set)
-    settled: list[Observed] = field(default_factory=list)
+    routes: dict[int, tuple[Route, Record]] = field(default_factory=dict)
+    opened: dict[int, tuple[Reservation, Record]] = field(default_factory=dict)
+    settled: list[tuple[Reservation, Outcome, int]] = field(default_factory=list)
     torn: int = 0
 
     def take(self, record: Record) -> None:
         if "route" in record:
-            self.routes[record["route"]] = record
-        elif (values := values_of(record, "o")) is not None:
-            self.opened[values[0]] = (values, self.routes[values[1]])
-            if values[5]:
-                self.sent.add(values[0])
-        elif (values := values_of(record, "t")) is not None:
-            self.sent.add(values[0])
-        elif (values := values_of(record, "r")) is not None:
-            self.opened.pop(values[0], None)
-        elif (values := values_of(record, "s")) is not None:
-            opened = self.opened.pop(values[0], None)
-            if opened is not None:
-                self.settled.append(settled_of(values, opened[1]))
+            self.routes[record["route"]] = (notes.route_of(record), record)
+        elif notes.OPENED in record:
+            values = record[notes.OPENED]
+            route, told = self.routes[values[1]]
+            self.opened[values[0]] = (notes.opened_of(values, route), told)
+        elif notes.SENT in record:
+            self.opened[record[notes.SENT][0]][0].sent = True
+        elif notes.RELEASED in record:
+            self.opened.pop(record[notes.RELEASED][0], None)
+        elif notes.SETTLED in record:
+            outcome, end_ns, link = notes.settled_of(record[notes.SETTLED])
+            reservation, _ = self.opened.pop(record[notes.SETTLED][0])
+            reservation.link = link
+            self.settled.append((reservation, outcome, end_ns))
 
 
-def read_journals(beside: Path) -> Iterator[Found]:
+def read_journals(beside: Path, namer: Namer, prices: PriceBook) -> Iterator[Found]:
     """What all dead owners beside a ledger have left.
 
     A call that one journal settles is no orphan of another: a process that lost its holds goes on in a new
@@ -70,23 +74,25 @@ def read_journals(beside: Path) -> Iterator[Found]:
 
     Args:
         beside: Where journals lie.
+        namer: Names the models that answered.
+        prices: Prices what was settled.
 
     Raises:
         LedgerError: The folder cannot be read.
     """
     read = [(journal, _read(journal)) for journal in find_journals(beside)]
-    settled = {_ids(one) for _, reading in read for one in reading.settled}
+    known = {_ids(reservation) for _, reading in read for reservation, _, _ in reading.settled}
     for journal, reading in read:
         tallies: Counter[tuple[str, str]] = Counter()
-        observed = list(reading.settled)
-        for number, (values, route) in reading.opened.items():
-            charged = _is_charged(route, sent=number in reading.sent)
-            orphan = orphan_of(values, route)
-            if _ids(orphan) in settled:
+        told = (settled_call(one, outcome, namer, prices, end) for one, outcome, end in reading.settled)
+        observed = [one for one in told if one is not None]
+        for reservation, record in reading.opened.values():
+            if _ids(reservation) in known:
                 continue
+            charged = _is_charged(record, sent=reservation.sent)
             tallies[names.RESERVATIONS_ORPHANED.name, "charged" if charged else "released"] += 1
             if charged:
-                observed.append(orphan)
+                observed.append(orphaned_call(reservation))
         yield Found(journal.owner, journal, observed, tallies)
 
 
@@ -96,18 +102,17 @@ def _read(journal: FoundJournal) -> _Reading:
         try:
             reading.take(record)
         except (KeyError, ValueError, TypeError, IndexError):
-            reading.torn += 1  # a line of another version: what it opened stays charged to the lease
+            reading.torn += 1  # what another version wrote, or what the line before it would have opened
     return reading
 
 
-def _is_charged(route: Record, *, sent: bool) -> bool:
-    policies = set(route["orphan"]) or {"auto"}
+def _is_charged(record: Record, *, sent: bool) -> bool:
+    policies = set(record["orphan"]) or {"auto"}
     return "charge" in policies or ("auto" in policies and sent)
 
 
-def _ids(observed: Observed) -> tuple[int, int]:
-    call = observed.what
-    return call.trace_id, call.span_id
+def _ids(reservation: Reservation) -> tuple[int, int]:
+    return reservation.trace_id, reservation.span_id
 
 
 def lease_charges(owner: Owner, budgets: BudgetBook, now_ns: int) -> list[Entry]:

@@ -1,14 +1,12 @@
 """What is known of a call before it is made."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from spanbudget.processors.call import Labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRequest:
-    """A call that asks for money.
+class CallRequest(NamedTuple):
+    """A call that asks for money; made by keyword.
 
     Attributes:
         budget_name: The budget that the call is directed at; None where it belongs to all that match.

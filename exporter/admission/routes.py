@@ -14,6 +14,7 @@ from spanbudget.processors.call import Labels
 from spanbudget.processors.ledger import SpendKey
 from spanbudget.processors.limits import Amount, Pot
 from spanbudget.processors.model_names import Namer
+from spanbudget.processors.periods import INSTANT_MAX_NS
 from spanbudget.processors.selectors import CallIdentity, Selector
 
 ROUTES_MAX: Final = 4_096
@@ -40,6 +41,15 @@ class Route:
         first: For each budget, whether they may use the share of it that is kept for some.
         history: What they have cost.
         number: Its number in the journal; 0 where it is not there.
+        journal: The file that knows the number.
+        worst: Worst cases that were worked out, by what they depend on.
+        worst_until: Until when they are believed, seconds of the monotonic clock.
+        charge_max: Whether a call without a price is charged with what was held for it.
+        from_ns: From when on `keys` hold, nanoseconds since the epoch.
+        until_ns: Until when.
+        capped: Whether a budget limits what one call may cost.
+        wait_seconds: How long such a call waits for others to settle.
+        expected: Whether a budget holds what is expected and not the worst case.
     """
 
     keys: tuple[SpendKey, ...]
@@ -58,6 +68,12 @@ class Route:
     journal: object = None
     worst: dict[tuple[object, ...], tuple[WorstCase, tuple[Amount, ...]]] = field(default_factory=dict)
     worst_until: float = 0.0
+    charge_max: bool = False
+    from_ns: int = 0
+    until_ns: int = 0
+    capped: bool = False
+    wait_seconds: float = 0.0
+    expected: bool = False
 
     @property
     def unbounded(self) -> Literal["refuse", "allow"]:
@@ -146,39 +162,40 @@ class Routes:
         """
         key = (labels, request.provider, request.model, request.operation, request.tier)
         known = self._routes.get(key)
-        if known is not None and self._keys(known, now_ns) is known.keys:
+        if known is not None and known.from_ns <= now_ns < known.until_ns:
             return known
+        route = self._made(request, labels, now_ns)
+        if known is not None:
+            route.history = known.history
+        if len(self._routes) >= ROUTES_MAX:
+            self._routes = {}
+        self._routes[key] = route
+        return route
+
+    def _made(self, request: CallRequest, labels: Labels, now_ns: int) -> Route:
         named = self._namer.name(request.provider, request.model, None)
         identity = CallIdentity(
             named.provider, named.model, request.model, None, request.tier, request.operation
         )
         keys = self._budgets.windows(labels, identity, now_ns)
+        windows = [self._budgets.budget(one.budget).period.window(now_ns) for one in keys]
         pots = sorted(Pot(one.budget, one.child) for one in keys if self._budgets.budget(one.budget).guards)
         budgets = tuple(self._budgets.budget(pot.budget) for pot in pots)
-        first = [may_use_priority(budget, labels) for budget in budgets]
+        first = tuple(may_use_priority(budget, labels) for budget in budgets)
         leases = tuple(map(self._lease_of, pots, first))
         for budget, lease in zip(budgets, leases, strict=True):
-            limits = budget.limits if budget.hard_limit else (None, None, None)
-            rates = budget.policies.rates
-            lease.rates = rates
-            counted = [a is not None or b is not None for a, b in zip(limits, rates, strict=True)]
-            lease.count((counted[0], counted[1], counted[2]))
-        if len(self._routes) >= ROUTES_MAX:
-            self._routes = {}
+            lease.guard(budget)
         route = Route(
             keys, labels, named.provider, named.model, request.model, request.operation, request.tier,
-            request.budget_name, budgets, leases, tuple(first),
+            request.budget_name, budgets, leases, first,
         )  # fmt: skip
-        if known is not None:
-            route.history = known.history
-        self._routes[key] = route
+        route.from_ns = max((window.start_ns for window in windows), default=0)
+        route.until_ns = min((window.end_ns for window in windows), default=INSTANT_MAX_NS)
+        route.capped = any(budget.policies.max_cost_per_call is not None for budget in budgets)
+        route.charge_max = route.unpriced == "charge_max"
+        route.wait_seconds = max((budget.policies.wait_ms for budget in budgets), default=0) / 1000
+        route.expected = any(budget.policies.guarantee == "expected" for budget in budgets)
         return route
-
-    def _keys(self, route: Route, now_ns: int) -> tuple[SpendKey, ...]:
-        identity = CallIdentity(
-            route.provider, route.model, route.request_model, None, route.tier, route.operation
-        )
-        return self._budgets.windows(route.labels, identity, now_ns)
 
     def worst(self, route: Route, request: CallRequest, now_ns: int) -> tuple[WorstCase, tuple[Amount, ...]]:
         """The worst case of a request, and what each budget is asked to hold for it; remembered a minute."""
@@ -188,9 +205,8 @@ class Routes:
         key = (
             request.cost, request.input_tokens, request.max_tokens, request.choices, request.cache_writes,
         )  # fmt: skip
-        expected = any(budget.policies.guarantee == "expected" for budget in route.budgets)
         known = route.worst.get(key)
-        if known is None or expected:
+        if known is None or route.expected:
             worst = self.worst_cases.of(request, route.provider, route.model, now_ns)
             amounts = route.amounts(worst, worst.cost or 0)
             known = route.worst[key] = (worst, amounts)

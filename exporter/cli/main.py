@@ -30,6 +30,7 @@ class Command(NamedTuple):
 COMMANDS: Final[Mapping[str, Command]] = {
     "config": Command("spanbudget.exporter.cli.config", "config", "Look at configuration files."),
     "demo": Command("spanbudget.exporter.cli.demo", "demo", "Watch two applications spend, without a key."),
+    "doctor": Command("spanbudget.exporter.cli.doctor", "doctor", "Prove that limits hold on this machine."),
     "prices": Command(
         "spanbudget.exporter.cli.prices", "prices", "Show what a model costs, or what is unpriced."
     ),

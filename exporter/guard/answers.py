@@ -47,13 +47,10 @@ class Answer:
 
     def take_whole(self, api: Api, body: Any) -> None:
         """Learns from a whole JSON answer; Gemini's may be a list of what else would be events."""
-        for part in body if isinstance(body, list) else [body]:
-            if not isinstance(part, dict):
-                continue
-            if api in (Api.GENERATE, Api.EMBED):
-                _take_gemini(self, part)
-            else:
-                _take_head(self, part)
+        take = _take_gemini if api is Api.GENERATE or api is Api.EMBED else _take_head
+        for part in body if type(body) is list else (body,):
+            if type(part) is dict:
+                take(self, part)
         self.finished = True
         self.final = bool(self.usage)
 
@@ -62,11 +59,15 @@ def _take_head(answer: Answer, body: Mapping[str, Any]) -> None:
     """Id, model, tier and usage, where OpenAI and Anthropic put them."""
     answer.response_id = _name(body.get("id")) or answer.response_id
     answer.model = _name(body.get("model")) or answer.model
-    answer.tier = _name(body.get("service_tier")) or answer.tier
+    tier = body.get("service_tier")
     usage = body.get("usage")
-    if isinstance(usage, dict) and usage:
-        answer.usage.update((key, value) for key, value in usage.items() if value is not None)
-        answer.tier = _name(usage.get("service_tier")) or answer.tier
+    if type(usage) is dict and usage:
+        if None in usage.values():
+            usage = {key: value for key, value in usage.items() if value is not None}
+        answer.usage.update(usage)
+        tier = usage.get("service_tier") or tier
+    if tier is not None:
+        answer.tier = _name(tier) or answer.tier
 
 
 def _take_chat(answer: Answer, event: Mapping[str, Any]) -> None:

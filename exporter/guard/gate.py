@@ -11,7 +11,7 @@ from spanbudget.exporter.guard.attempt import Attempt, Reservation, inside
 from spanbudget.exporter.guard.config import GuardConfig
 from spanbudget.exporter.guard.faults import Faults
 from spanbudget.exporter.guard.refusal import EXTENSION, STATUS, refusal_body, refusal_headers
-from spanbudget.exporter.guard.requests import LLMRequest, find_target, read_request
+from spanbudget.exporter.guard.requests import LLMRequest, Targets, read_request
 from spanbudget.exporter.guard.rewriting import Rewriting, rewrite
 from spanbudget.processors.errors import BudgetExceeded
 
@@ -61,6 +61,7 @@ class Gate:
         self.reserving: Final = reserving
         self.config: Final = config or GuardConfig()
         self.open = False
+        self._targets = Targets(self.config)
         self.faults = Faults()
         self.refused = 0
         self.unread = 0
@@ -71,13 +72,14 @@ class Gate:
             return None
         with self.faults:
             url = request.url
-            target = find_target(self.config, request.method, url.host, url.port, url.raw_path)
-            if target is None or "content-encoding" in request.headers:
+            target = self._targets.find(request.method, url.host, url.port, url.raw_path)
+            if target is None:
                 return None
-            library = library_of(request)
             try:
                 body = request.content
-            except library.RequestNotRead:
+            except RuntimeError as error:
+                if type(error).__name__ != "RequestNotRead":  # httpx and httpx2 each have their own
+                    raise
                 self.unread += 1
                 if self.unread == 1:
                     _logger.warning("A request to %s is not guarded: its body is an iterator", url.host)
@@ -120,6 +122,11 @@ class Gate:
         """The request that is sent in the application's place, and what follows it."""
         injects_usage = False
         with self.faults:
+            if reservation.max_tokens is None and not call.injects_usage:
+                model = reservation.model
+                if model is None or model == call.asked.model:  # as nearly all are: nothing is rewritten
+                    request.headers["accept-encoding"] = "identity"
+                    return request, Attempt(reservation, call, injects_usage=False, faults=self.faults)
             rewriting = rewrite(
                 call, request.url.raw_path, max_tokens=reservation.max_tokens, model=reservation.model
             )

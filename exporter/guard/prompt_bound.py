@@ -41,6 +41,18 @@ _PLAIN: Final = frozenset(
      "metadata", "tools"}
 )  # fmt: skip
 """Keys under which the application's own JSON stands: nothing in there is a part of the conversation."""
+_PLAIN_KEYS: Final = frozenset({
+    "model", "messages", "input", "system", "instructions", "stream", "stop", "stop_sequences", "n", "seed",
+    "max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "top_k",
+    "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "service_tier", "user", "store",
+    "reasoning_effort", "verbosity", "encoding_format", "dimensions", "prompt_cache_key",
+    "prompt_cache_retention", "safety_identifier", "truncation",
+})  # fmt: skip
+"""Keys of requests that `plain_bound` understands, where their values are no objects."""
+_PLAIN_LISTS: Final = frozenset({"messages", "input", "stop", "stop_sequences"})
+_PLAIN_PARTS: Final = frozenset({"role", "content", "name"})
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_ESCAPE: Final = b"\\u"
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 _KNOWN_CLIENT_TOOLS: Final = (
     "bash_", "text_editor_", "computer", "memory_", "local_shell", "apply_patch",
@@ -105,6 +117,36 @@ def bound_prompt(body: Mapping[str, Any], *, image_tokens: int = TOKENS_OF_IMAGE
             tokens += len(repr(value))
     bound.tokens += tokens
     return bound
+
+
+def plain_bound(body: Mapping[str, Any], text: bytes) -> int | None:
+    """Bounds a prompt of nothing but text without walking through it; None where there may be more in it.
+
+    All text of the request stands in its JSON, byte for byte or escaped, which is longer: so the length of
+    the JSON is the bound, and what a provider puts around messages comes on top. Only names that are known to
+    mean no more than their text are let through, and at most one level of messages.
+
+    Args:
+        body: The request.
+        text: Its JSON.
+    """
+    if not _PLAIN_KEYS.issuperset(body) or _ESCAPE in text:  # an escaped text may be three times as long
+        return None
+    objects = 1
+    for name, value in body.items():
+        kind = type(value)
+        if kind in _SCALARS:
+            continue
+        if kind is not list or name not in _PLAIN_LISTS:
+            return None
+        for item in value:
+            if type(item) is dict:
+                if not _PLAIN_PARTS.issuperset(item) or not _SCALARS.issuperset(map(type, item.values())):
+                    return None
+            elif type(item) is not str:
+                return None
+        objects += len(value)
+    return len(text) + TOKENS_PER_CALL + TOKENS_PER_OBJECT * objects
 
 
 def _add_special(

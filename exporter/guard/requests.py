@@ -17,7 +17,9 @@ from spanbudget.exporter.guard.config import GuardConfig, HostConfig
 from spanbudget.exporter.guard.prompt_bound import (
     TOKENS_OF_IMAGE,
     TOKENS_OF_IMAGE_ANTHROPIC,
+    CacheWrites,
     bound_prompt,
+    plain_bound,
 )
 from spanbudget.processors.rates import standard_tier
 
@@ -27,6 +29,9 @@ CALL_SECONDS_MAX: Final = 3_600.0
 """How long a call may take before its reservation is charged; the longest streams take some ten minutes."""
 MODEL_CHARACTERS_MAX: Final = 256
 CHOICES_MAX: Final = 100_000
+TARGETS_MAX: Final = 256
+"""Addresses of language models that are remembered by one guard; with one more it begins anew."""
+_parse: Final = json.JSONDecoder().decode
 
 
 class Api(Enum):
@@ -39,6 +44,9 @@ class Api(Enum):
     MESSAGES = "messages"
     GENERATE = "generate"
     EMBED = "embed"
+
+    # Enum hashes names, in Python; these are looked up several times for every call.
+    __hash__ = object.__hash__
 
 
 OPERATIONS: Final[Mapping[Api, str]] = {
@@ -154,34 +162,64 @@ def find_target(
     return Target(api, answering, deployment[1] if deployment else model or None, streams, asks_usage)
 
 
+class Targets:
+    """Where requests of a process go; remembers the addresses of language models.
+
+    Args:
+        config: The hosts.
+    """
+
+    def __init__(self, config: GuardConfig) -> None:
+        self._config = config
+        self._known: dict[tuple[str, int | None, bytes], Target] = {}
+
+    def find(self, method: str, host: str, port: int | None, raw_path: bytes) -> Target | None:
+        """See `find_target`."""
+        if method != "POST":
+            return None
+        key = (host, port, raw_path)
+        known = self._known.get(key)
+        if known is None:
+            known = find_target(self._config, method, host, port, raw_path)
+            if known is not None:
+                if len(self._known) >= TARGETS_MAX:
+                    self._known = {}
+                self._known[key] = known
+        return known
+
+
 def read_request(target: Target, body: bytes) -> LLMRequest | None:
     """Reads a body; None where it is too large or no JSON object, which no provider accepts.
 
     Args:
         target: Where it goes.
-        body: The body as it is sent, not compressed.
+        body: The body as it is sent; a compressed one is no JSON.
     """
     if len(body) > BODY_BYTES_MAX:
         return None
     try:
-        value = json.loads(body.decode())  # as text, for bytes are first asked for their encoding
+        value = _parse(body.decode())  # as text, for bytes are first asked for their encoding
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         return None
-    anthropic = target.api is Api.MESSAGES
-    bound = bound_prompt(value, image_tokens=TOKENS_OF_IMAGE_ANTHROPIC if anthropic else TOKENS_OF_IMAGE)
-    cache_writes = bound.cache_writes
-    if cache_writes == "no" and target.api in _AUTOMATIC_CACHE:
+    api = target.api
+    cache_writes: CacheWrites = "no"
+    tokens = plain_bound(value, body)
+    if tokens is None:
+        image_tokens = TOKENS_OF_IMAGE_ANTHROPIC if api is Api.MESSAGES else TOKENS_OF_IMAGE
+        bound = bound_prompt(value, image_tokens=image_tokens)
+        tokens, cache_writes = bound.tokens_max, bound.cache_writes
+    if cache_writes == "no" and api in _AUTOMATIC_CACHE:
         cache_writes = "1h" if value.get("prompt_cache_retention") else "5m"
     asked = CallRequest(
         provider=target.host.provider,
         model=target.path_model or _text(value.get("model")),
-        operation=OPERATIONS[target.api],
+        operation=OPERATIONS[api],
         tier=_tier(value),
-        input_tokens=bound.tokens_max,
-        max_tokens=_max_tokens(target.api, value),
-        choices=_choices(target.api, value),
+        input_tokens=tokens,
+        max_tokens=_max_tokens(api, value),
+        choices=_choices(api, value),
         cache_writes=cache_writes,
         ttl_seconds=CALL_SECONDS_MAX,
         sent=False,
@@ -199,8 +237,11 @@ def _max_tokens(api: Api, body: Mapping[str, Any]) -> int | None:
     if OPERATIONS[api] == "embeddings":
         return 0
     fields = generation_config(body) if api is Api.GENERATE else body
-    limits = (fields.get(name) for name in LIMIT_FIELDS[api])
-    return next((limit for limit in limits if type(limit) is int and limit >= 0), None)
+    for name in LIMIT_FIELDS[api]:
+        limit = fields.get(name)
+        if type(limit) is int and limit >= 0:
+            return limit
+    return None
 
 
 def _choices(api: Api, body: Mapping[str, Any]) -> int:
@@ -223,7 +264,10 @@ def _count(value: object) -> int:
 
 
 def _tier(body: Mapping[str, Any]) -> str | None:
-    tier = _text(body.get("service_tier") or body.get("serviceTier"))
+    told = body.get("service_tier") or body.get("serviceTier")
+    if told is None:
+        return None
+    tier = _text(told)
     return None if tier is None or tier in _TIERS_OF_ACCOUNT else standard_tier(tier)
 
 

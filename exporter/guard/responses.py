@@ -24,6 +24,7 @@ WHOLE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest JSON answer that is parsed; of a larger one (embeddings, images) only the end is kept."""
 TAIL_BYTES: Final = 64 * 1024
 """The end of a large answer, where the usage stands behind the data."""
+_parse: Final = json.JSONDecoder().decode
 DECODED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _GZIP_OR_ZLIB: Final = 47  # 32 tells zlib to look which of the two it is, 15 is the largest window
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|(?<=\{)"usage"\s*:\s*null\s*,\s*')
@@ -114,7 +115,7 @@ class AnswerReader:
                 answer.final = bool(answer.usage)
             return None
         try:
-            event = json.loads(data.decode())
+            event = _parse(data.decode())
         except (ValueError, RecursionError):
             return None
         if not isinstance(event, dict):
@@ -134,7 +135,7 @@ class AnswerReader:
             self._read_tail()
             return
         try:
-            body = json.loads(self._whole.decode())
+            body = _parse(self._whole.decode())
         except (ValueError, RecursionError):
             return
         finally:

@@ -68,7 +68,6 @@ class PostgresLedger(PostgresEntryLedger):
     def settle(self, settlement: Settlement) -> Appended:
         """See `HoldLedger.settle`; two round trips."""
         owner = settlement.owner
-
         locks = [Statement(sql.LOCK_POTS, [_locks(settlement.ease_ns)])] if settlement.ease_ns else []
 
         def then(answers: Sequence[Answer]) -> list[Statement]:

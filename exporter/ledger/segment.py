@@ -90,13 +90,9 @@ class Segment:
         Raises:
             OSError: The disk is full or failed; the file is as it was.
         """
-        written = 0
-        try:
-            written = os.write(self._descriptor, lines)
-        finally:
-            if written != len(lines):
-                os.ftruncate(self._descriptor, self.size_bytes)
+        written = os.write(self._descriptor, lines)
         if written != len(lines):
+            os.ftruncate(self._descriptor, self.size_bytes)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size_bytes += written
 

@@ -1,8 +1,8 @@
 """`spanbudget run` around real programs with the real SDKs, which ask a fake provider.
 
 A plain call of gpt-4o is 137 input and 53 output tokens at 2.50 and 10 USD per 1M:
-0.0003425 + 0.00053 = 0.0008725 USD. Its worst case with `max_tokens=100` is the prompt's bytes and 100 tokens of
-output, below 0.0015 USD.
+0.0003425 + 0.00053 = 0.0008725 USD. Its worst case with `max_tokens=100` is the prompt's bytes and 100 tokens
+of output, below 0.0015 USD.
 """
 
 import json
@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -120,7 +119,8 @@ def test_a_program_within_its_cap_runs_as_ever_and_its_cost_is_told(runner: Runn
 
         ask(2)
         anthropic.Anthropic().messages.create(
-            model="claude-sonnet-4-5", max_tokens=100, messages=[{"role": "user", "content": "scenario:plain"}]
+            model="claude-sonnet-4-5", max_tokens=100,
+            messages=[{"role": "user", "content": "scenario:plain"}],
         )
         print("done")
         """,
@@ -194,7 +194,7 @@ def test_children_share_the_cap(runner: Runner) -> None:
 
 
 def test_eight_processes_at_once_do_not_overspend(runner: Runner) -> None:
-    """Each wants 30 calls, all together may spend 0.02 USD: 22 calls fit, and more than 15 must get through."""
+    """Each wants 30 calls, all together may spend 0.02 USD: 22 fit, and more than 15 must get through."""
     runner.write(
         "swarm.py",
         """
@@ -203,7 +203,7 @@ def test_eight_processes_at_once_do_not_overspend(runner: Runner) -> None:
         sys.exit(max(child.wait() for child in children))
         """,
     )
-    done = runner.python("swarm.py", options=("--max-cost", "0.02"))
+    done = runner.python("swarm.py", options=("--max-cost", "0.02", "--wait-ms", "500"))
     assert done.returncode == 4
     assert Decimal("0.013") < runner.billed <= Decimal("0.02")
     assert runner.spent == runner.billed
@@ -238,12 +238,10 @@ def test_a_signal_is_passed_on(runner: Runner) -> None:
 
 
 def test_a_program_that_calls_no_model_loads_nothing(runner: Runner) -> None:
-    code = "import sys; print([m for m in ('opentelemetry', 'wrapt', 'pydantic', 'sqlite3') if m in sys.modules])"
-    started = time.perf_counter()
+    code = "import sys; print({'opentelemetry', 'wrapt', 'pydantic', 'sqlite3'} & set(sys.modules))"
     done = runner.python("-c", code, options=("--max-cost", "1"))
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\n"
     assert "No call of a language model was seen." in done.stderr
-    assert time.perf_counter() - started < 30
 
 
 def test_the_environments_own_sitecustomize_still_runs(runner: Runner) -> None:

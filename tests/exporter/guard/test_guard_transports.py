@@ -266,7 +266,8 @@ def test_other_traffic_passes_untouched(library: Any) -> None:
         client.post("https://api.openai.com/v1/files", json=CHAT)
         client.post("https://api.openai.com/v1/chat/completions", content=b"no JSON")
         client.post("https://api.openai.com/v1/chat/completions", content=b"[]")
-        client.post(URL, json=CHAT, headers={"content-encoding": "gzip"})
+        zipped = gzip.compress(json.dumps(CHAT).encode())
+        client.post(URL, content=zipped, headers={"content-encoding": "gzip"})
 
     assert all(request.headers["accept-encoding"] != "identity" for request in seen)
     assert len(seen) == 6

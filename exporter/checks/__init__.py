@@ -1,0 +1,1 @@
+"""Proves on this machine that limits hold: `spanbudget doctor`."""
