@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState, Terms
+from spanbudget.processors.budget_state import BudgetState, Terms
+from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.ledger import NO_SPEND, Spend
 from spanbudget.processors.limits import Amount, Pot
 

@@ -32,6 +32,7 @@ from spanbudget.exporter.guard.config import GuardConfig
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
+from spanbudget.processors.names_out import CONFIG_VARIABLE
 from spanbudget.processors.overrides import PriceOverride
 from spanbudget.processors.selectors import CallIdentity
 
@@ -113,6 +114,29 @@ def load_config(path: str | Path) -> Config:
             [f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]
         ) from None
     return parse_config(text, str(path))
+
+
+def configuration_of(
+    db_path: str | Path | None = None, url: str | None = None, config: "Config | str | Path | None" = None
+) -> Config:
+    """The configuration that one of its arguments names, or `SPANBUDGET_CONFIG`, or that of no file at all.
+
+    Args:
+        db_path: A SQLite file.
+        url: The URL of a ledger.
+        config: A configuration, or the path of its file.
+
+    Raises:
+        ConfigurationError: More than one of them is given, or the configuration is wrong.
+    """
+    if sum(given is not None for given in (db_path, url, config)) > 1:
+        raise ConfigurationError(["give one of db_path, url and config, not several"])
+    if isinstance(config, Config):
+        return config
+    if db_path is not None or url is not None:
+        return Config(ledger=LedgerConfig(url=url or f"sqlite:///{db_path}"))
+    found = config or os.environ.get(CONFIG_VARIABLE)
+    return load_config(found) if found else Config()
 
 
 def parse_config(text: str, source_name: str, environ: Mapping[str, str] | None = None) -> Config:

@@ -38,7 +38,8 @@ from spanbudget.exporter.config_fields import (
     rolling_length,
     time_zone,
 )
-from spanbudget.processors.budgets import Budget, Thresholds
+from spanbudget.processors.budget_state import Thresholds
+from spanbudget.processors.budgets import Budget
 from spanbudget.processors.call import TOKENS_MAX
 from spanbudget.processors.limits import Limits, Policies
 from spanbudget.processors.model_names import normalise_provider

@@ -59,10 +59,14 @@ class _Running:
     guard: "Guard | None" = None
 
     def faults(self) -> Health:
-        """Faults on the application's threads."""
+        """What happened on the application's threads: faults, and what the guard did."""
         failures = sum(processor.failures for _, processor in self.attachments)
-        failures += self.guard.faults if self.guard is not None else 0
-        return {(names.PROCESSOR_FAILURES.name, ""): failures}
+        health = {(names.PROCESSOR_FAILURES.name, ""): failures}
+        if self.guard is not None:
+            health[names.GUARD_FAULTS.name, ""] = self.guard.faults
+            health[names.GUARD_REFUSED.name, ""] = self.guard.refused
+            health[names.GUARD_UNREAD.name, ""] = self.guard.unread
+        return health
 
     def is_on(self, provider: object) -> bool:
         """Whether the tracer provider is attached."""

@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, Tra
 
 from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.names_out import Kind, Metric
 
 EXEMPLAR_AGE_SECONDS_MAX: Final = 300

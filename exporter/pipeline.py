@@ -8,26 +8,29 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanbudget.exporter.admission.holdings import Settled
 from spanbudget.exporter.budget_states import budget_states
-from spanbudget.exporter.entry_store import EntryStore, EntryWriter, SharedLedger
+from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.series import SeriesBook, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booker, Link, Observed
-from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState, Terms
+from spanbudget.processors.budget_state import BudgetState
+from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Entry
-from spanbudget.processors.limits import Pot
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
+
+if TYPE_CHECKING:
+    from spanbudget.exporter.admission.admitting import Admitting
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -59,46 +62,6 @@ class Parts:
     budgets: BudgetBook
     series: SeriesBook
     further: Callable[[], Mapping[tuple[str, str], int]]
-
-
-class Admitting(Protocol):
-    """What admits calls before they are made, as far as the pipeline has to do with it."""
-
-    def terms_of(self, budget: Budget, pot: Pot, now_ns: int) -> Terms:
-        """What holds for a budget, or a child of it, at a moment."""
-        ...
-
-    def conclude(self, settled: Settled) -> Observed | None:
-        """Prices what was settled; None where nothing was spent, or spans tell it."""
-        ...
-
-    def writer(self, settled: Sequence[Settled]) -> EntryWriter | None:
-        """Writes a batch together with what it settles; None where there is nothing to settle."""
-        ...
-
-    def keep(self, now_ns: int) -> float | None:
-        """Does what is due; how long until something is due again, seconds, None for never."""
-        ...
-
-    def health(self) -> Mapping[tuple[str, str], int]:
-        """(metric name, reason) → count."""
-        ...
-
-    def retire(self) -> None:
-        """Lets everything that is free be given back with the next write."""
-        ...
-
-    def leave(self) -> None:
-        """Gives everything back."""
-        ...
-
-    def close(self) -> None:
-        """Gives everything back and closes what it has opened."""
-        ...
-
-    def after_fork(self) -> None:
-        """In a forked child: drops what the parent holds."""
-        ...
 
 
 class Pipeline:

@@ -46,8 +46,8 @@ class Settlement:
         sequence: Grows with each settlement of the owner; one that the store has seen changes no hold again.
         entries: What is appended.
         release: What the owner holds no longer, 0 or more in each part.
-        ease_ns: How much sooner the rate limits of a pot are free again, for each measure: what was taken from
-            them and never used, nanoseconds, 0 or more.
+        ease_ns: How much sooner the rate limits of a pot are free again, for each measure: what was taken
+            from them and never used, nanoseconds, 0 or more.
     """
 
     owner: bytes

@@ -258,6 +258,18 @@ RESERVATIONS_OVERSHOOT_USD: Final = Metric(
 RESERVATIONS_OPEN: Final = Metric(
     "spanbudget.reservations.open", "{reservation}", "Calls of this process in flight", Kind.GAUGE
 )
+GUARD_REFUSED: Final = Metric(
+    "spanbudget.guard.refused", "{call}", "HTTP requests that the guard answered with 402", Kind.COUNTER
+)
+GUARD_UNREAD: Final = Metric(
+    "spanbudget.guard.unread",
+    "{request}",
+    "Requests to language models that passed because their body is an iterator",
+    Kind.COUNTER,
+)
+GUARD_FAULTS: Final = Metric(
+    "spanbudget.guard.faults", "{failure}", "Faults of the guard; the calls passed", Kind.COUNTER
+)
 STORE_POLICY_USED: Final = Metric(
     "spanbudget.store_policy.used", "{call}", "Calls decided by on_store_error", Kind.COUNTER
 )
@@ -312,6 +324,9 @@ SELF_METRICS: Final = (
     RESERVATIONS_OVERSHOT_USD,
     RESERVATIONS_OVERSHOOT_USD,
     RESERVATIONS_OPEN,
+    GUARD_REFUSED,
+    GUARD_UNREAD,
+    GUARD_FAULTS,
     STORE_POLICY_USED,
     JOURNAL_ERRORS,
     LEASES_ORPHANED_USD,

@@ -1,12 +1,14 @@
 """Where guards ask for money: at the pipeline that runs, which is another one after a fork."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from spanbudget.exporter.admission.engine import Admission
-from spanbudget.exporter.admission.keeper import Keeper
 from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from spanbudget.exporter.admission.keeper import Keeper
 
 
 class PipelineDesk:

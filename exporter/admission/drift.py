@@ -7,7 +7,7 @@ from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.ledger import Entry, Spend, SpendKey, entry_spend
 
 ENTRIES_MAX: Final = 20_000
-"""Entries that are summed, at most; a ledger with more in its current windows is not checked while it runs."""
+"""Entries that are summed, at most; a ledger with more in its current windows is not checked."""
 
 
 class Summed(Protocol):

@@ -7,33 +7,27 @@ its budget says; else `BudgetExceeded` is raised.
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
-from spanbudget.exporter.admission.context import Caller, caller_of, nested_budgets, new_id
-from spanbudget.exporter.admission.holdings import Settled, lease_clock
+from spanbudget.exporter.admission.asking import Asked, Waiting, demand_of
+from spanbudget.exporter.admission.context import NO_BLOCKS, caller_of, nested_budgets, new_id
+from spanbudget.exporter.admission.endings import Endings, SettledSink
+from spanbudget.exporter.admission.holdings import lease_clock
 from spanbudget.exporter.admission.leases import Lease
-from spanbudget.exporter.admission.notes import released_text, settled_text
-from spanbudget.exporter.admission.orphans import Found, read_journals
 from spanbudget.exporter.admission.refusals import exceeded, per_call, store_failed, unknown_worst_case
 from spanbudget.exporter.admission.request import CallRequest
-from spanbudget.exporter.admission.reservation import COST_MAX, Outcome, Reservation, State
+from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.admission.routes import Route, Routes
-from spanbudget.exporter.admission.settling import ORPHANED, orphaned_call, settled_call, spans_tell, used_of
 from spanbudget.exporter.admission.stored_holdings import StoredHoldings
 from spanbudget.exporter.admission.terms import TermsBook
-from spanbudget.exporter.admission.worst_case import WorstCase
 from spanbudget.processors import names_out as names
-from spanbudget.processors.booking import Observed
 from spanbudget.processors.budgets import Budget
-from spanbudget.processors.errors import BudgetExceeded, LedgerError, ReservationError
+from spanbudget.processors.errors import BudgetExceeded, LedgerError
 from spanbudget.processors.holds import HoldLedger
-from spanbudget.processors.limits import NOTHING, UNLIMITED, Amount, Demand, Limits, Refusal
+from spanbudget.processors.limits import Amount, Refusal
 from spanbudget.processors.model_names import Namer
 from spanbudget.processors.overrides import PriceBook
 
@@ -45,46 +39,7 @@ QUEUE_SECONDS: Final = 0.2
 STORE_RETRY_SECONDS: Final = 1.0
 
 
-class SettledSink(Protocol):
-    """Who brings settlements into the ledger."""
-
-    def observe_settled(self, settled: Settled, *, hurry: bool) -> None:
-        """Takes a settlement over; `hurry` where others wait for what it gives back."""
-        ...
-
-    def settle_now(self) -> None:
-        """Brings everything that was settled into the ledger, and gives back what is leased and free."""
-        ...
-
-    def wake(self) -> None:
-        """Lets the worker look after the holds of this process from now on."""
-        ...
-
-
-@dataclass(slots=True)
-class Asked:
-    """A call on its way through admission.
-
-    Attributes:
-        request: What is known of it; another one after a downgrade.
-        route: Which budgets it asks.
-        worst: Its worst case.
-        amounts: What it needs of each budget.
-        now_ns: When it was asked for, nanoseconds since the epoch.
-        caller: Who asks: labels, trace id and span id.
-        max_tokens: The limit of one answer after a clamp; None where it is as asked.
-    """
-
-    request: CallRequest
-    route: Route
-    worst: WorstCase
-    amounts: tuple[Amount, ...]
-    now_ns: int
-    caller: Caller
-    max_tokens: int | None = None
-
-
-class Admission:
+class Admission(Endings):
     """Reserves and settles; safe for threads.
 
     Args:
@@ -118,18 +73,12 @@ class Admission:
         baggage_keys: Sequence[str] = (),
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.holdings = holdings
+        super().__init__(holdings, namer, prices, sink, clock_ns)
         self.routes = routes
         self.terms = terms
-        self.tallies: Counter[tuple[str, str]] = Counter()
-        self._namer = namer
-        self._prices = prices
         self._ledger = ledger
-        self._sink = sink
         self._on_store_error = on_store_error
         self._baggage_keys = tuple(baggage_keys)
-        self._clock_ns = clock_ns
-        self._pricing = threading.Lock()
         self._store_failed_at = self._store_failed_until = 0.0
         self.refresh: Callable[[HoldLedger], bool] = lambda _: False
 
@@ -215,7 +164,8 @@ class Admission:
             BudgetExceeded: The context has not so much left, or the journal cannot be written.
         """
         nested = nested_budgets()
-        nested.hold(reservation.cost)
+        if nested is not NO_BLOCKS:
+            nested.hold(reservation.cost)
         held = False
         try:
             held = hold(reservation)
@@ -245,7 +195,7 @@ class Admission:
         return reservation
 
     def _reserve_slowly(self, asked: Asked) -> Reservation:
-        waited = _Waiting(asked.route.wait_seconds)
+        waited = Waiting(asked.route.wait_seconds)
         while True:
             leases = asked.route.leases
             poller = self._become_poller(leases, waited)
@@ -262,7 +212,7 @@ class Admission:
             if isinstance(refusal, Refusal):
                 self._refused(asked, refusal, waited)
 
-    def _become_poller(self, leases: Sequence[Lease], waited: "_Waiting") -> bool:
+    def _become_poller(self, leases: Sequence[Lease], waited: "Waiting") -> bool:
         """One call at a time asks the store for a budget that has refused; the others wait for it."""
         holdings = self.holdings
         with holdings.lock:
@@ -296,7 +246,8 @@ class Admission:
                 with self.holdings.lock:
                     need = lease.lacking(asked.amounts[index])
                     want = need.plus(lease.ahead(asked.amounts[index], now))
-                demand = self._demand(asked.route, index, need, want, now_ns, ledger)
+                terms = self.terms.terms(asked.route.budgets[index], lease.pot, now_ns, ledger)
+                demand = demand_of(asked.route, index, need, want, terms, now_ns)
                 demands.append((lease, demand))
             found = self.holdings.take(demands)
         except LedgerError as error:
@@ -306,32 +257,9 @@ class Admission:
             raise
         return found if isinstance(found, Refusal) else None
 
-    def _demand(
-        self, route: Route, index: int, need: Amount, want: Amount, now_ns: int, ledger: HoldLedger
-    ) -> Demand:
-        budget, pot = route.budgets[index], route.leases[index].pot
-        terms = self.terms.terms(budget, pot, now_ns, ledger)  # type: ignore[arg-type]
-        limits = terms.limits if budget.hard_limit else UNLIMITED
-        if not route.first[index] and budget.policies.priority_percent:
-            share = 100 - budget.policies.priority_percent
-            limits = Limits(*(None if limit is None else limit * share // 100 for limit in limits))
-        starts = budget.period.slices(now_ns)
-        return Demand(
-            pot=pot,
-            period=budget.period.text,
-            first_ns=starts[0],
-            last_ns=starts[-1],
-            limits=limits,
-            need=need,
-            want=want,
-            rates=budget.policies.rates,
-            suspends=terms.limits if budget.auto_suspend and not terms.reopened else UNLIMITED,
-            closed=terms.closed,
-        )
-
     # Where the store says no.
 
-    def _refused(self, asked: Asked, refusal: Refusal, waited: "_Waiting") -> None:
+    def _refused(self, asked: Asked, refusal: Refusal, waited: "Waiting") -> None:
         """Waits, clamps or downgrades; returns where it is worth trying again.
 
         Raises:
@@ -361,7 +289,7 @@ class Admission:
         self.tallies[names.RESERVATIONS_REFUSED.name, refusal.reason] += 1
         raise exceeded(budget, refusal, need, self._clock_ns())
 
-    def _gives_back(self, waited: "_Waiting") -> bool:
+    def _gives_back(self, waited: "Waiting") -> bool:
         """Writes what this process has settled and gives back what it has free, once; whether it had any."""
         if waited.has_given or not (self.holdings.unwritten or self.holdings.holds_free):
             return False
@@ -370,7 +298,7 @@ class Admission:
         return True
 
     def _fits(
-        self, asked: Asked, budget: Budget, available: int, refusal: Refusal, waited: "_Waiting"
+        self, asked: Asked, budget: Budget, available: int, refusal: Refusal, waited: "Waiting"
     ) -> bool:
         """Clamps a call to what is there, once that is as much as such calls mostly take, or time is up."""
         if budget.policies.on_exceed != "clamp":
@@ -455,110 +383,3 @@ class Admission:
         policy = self._policy(reservation.route) if reservation.route.budgets else "allow"
         self.tallies[names.STORE_POLICY_USED.name, policy] += 1
         return policy == "allow"
-
-    # Ending.
-
-    def settle(self, reservation: Reservation, outcome: Outcome) -> None:
-        """See `Reservation.settle`."""
-        cost = outcome[0]
-        if cost is not None and not 0 <= cost <= COST_MAX:
-            raise ReservationError(
-                f"settle: a cost of {cost} pico-USD is not 0 to {COST_MAX}; the reservation is still open"
-            )
-        end_ns = self._clock_ns()
-        told = spans_tell(reservation, outcome)
-        text = released_text(reservation) if told else settled_text(reservation, outcome, end_ns)
-        self._end(Settled(reservation, "settled", outcome, end_ns), text)
-
-    def release(self, reservation: Reservation) -> None:
-        """See `Reservation.release`."""
-        self._end(Settled(reservation, "released", None, 0), released_text(reservation))
-
-    def orphan(self, reservation: Reservation) -> None:
-        """Charges or releases a reservation that has expired, as its budgets say."""
-        told = {budget.policies.on_orphan for budget in reservation.route.budgets} or {"auto"}
-        charged = "charge" in told or ("auto" in told and reservation.sent)
-        state: State = "orphaned" if charged else "released"
-        text = settled_text(reservation, ORPHANED, reservation.start_ns) if charged else b"{}"
-        with contextlib.suppress(ReservationError):  # it was settled just now
-            self._end(Settled(reservation, state, None, reservation.start_ns), text)
-            reservation.state = "orphaned"
-            self.tallies[names.RESERVATIONS_ORPHANED.name, "charged" if charged else "released"] += 1
-
-    def _end(self, settled: Settled, text: bytes) -> None:
-        """Ends a reservation in the journal and in memory; the worker does the rest."""
-        reservation = settled.reservation
-        self.holdings.end(reservation, settled.state, text)
-        if reservation.nested is not None:  # the next call of the block may come at once
-            self._conclude(settled)
-        route = reservation.route
-        self._sink.observe_settled(
-            settled, hurry=bool(route.leases) and any([one.tight for one in route.leases])
-        )
-
-    def conclude(self, settled: Settled) -> Observed | None:
-        """Prices what was settled and gives back what it did not use; on the worker.
-
-        Returns:
-            The call to count; None where nothing was spent, or spans tell it.
-        """
-        if settled.reservation.nested is None:
-            self._conclude(settled)
-        return settled.observed
-
-    def _conclude(self, settled: Settled) -> None:
-        reservation, state = settled.reservation, settled.state
-        observed, used = None, NOTHING
-        if state == "orphaned":
-            observed = orphaned_call(reservation)
-            used = used_of(observed)
-        elif settled.outcome is not None:
-            with self._pricing:
-                observed = settled_call(
-                    reservation, settled.outcome, self._namer, self._prices, settled.end_ns
-                )
-            used = used_of(observed)
-        settled.observed = observed
-        settled.draws = self.holdings.use(reservation, used)
-        self.tallies[names.RESERVATIONS_ENDED.name, state] += 1
-        cost = observed.priced.cost if observed is not None and observed.priced is not None else None
-        if reservation.nested is not None:
-            spent = reservation.cost if cost is None and state == "settled" else cost or 0
-            reservation.nested.settle(reservation.cost, spent)
-        if cost is not None and state == "settled":
-            route = reservation.route
-            route.history.add(cost)
-            if route.leases and cost > reservation.cost:
-                self.tallies[names.RESERVATIONS_OVERSHOT_USD.name, ""] += cost - reservation.cost
-
-    def left_behind(self, beside: Path) -> list[Found]:
-        """What dead processes have left beside a ledger, priced.
-
-        Raises:
-            LedgerError: The folder cannot be read.
-        """
-        with self._pricing:
-            return list(read_journals(beside, self._namer, self._prices))
-
-    def sent(self, reservation: Reservation) -> None:
-        """See `Reservation.mark_sent`."""
-        self.holdings.mark_sent(reservation)
-
-
-class _Waiting:
-    """How long one call may still wait."""
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = lease_clock() + seconds
-        self.has_given = False
-
-    @property
-    def left(self) -> float:
-        return max(0.0, self._deadline - lease_clock())
-
-    @property
-    def over(self) -> bool:
-        return lease_clock() >= self._deadline
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds + 0.001, self.left + 0.001))

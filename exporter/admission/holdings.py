@@ -7,7 +7,7 @@ is never asked under it; `stored_holdings` does that.
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spanbudget.exporter.admission import notes
 from spanbudget.exporter.admission.journal import ROTATE_BYTES, Journal
@@ -15,8 +15,10 @@ from spanbudget.exporter.admission.leases import FREE, Lease
 from spanbudget.exporter.admission.reservation import Outcome, Reservation, State
 from spanbudget.exporter.admission.routes import Route
 from spanbudget.exporter.ledger.records import Record
-from spanbudget.processors.booking import Observed
 from spanbudget.processors.limits import NOTHING, Amount, Pot
+
+if TYPE_CHECKING:
+    from spanbudget.processors.booking import Observed
 
 _LEASE_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

@@ -5,7 +5,6 @@ next process knows of every call that was in flight. Nothing is synced to the di
 process, not a power cut. It holds names, ids, tokens and money, and no text of a prompt or an answer.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -145,7 +144,7 @@ def find_journals(beside: Path) -> Iterator[FoundJournal]:
     owners: dict[bytes, list[Path]] = {}
     prefix = f"{beside.name}."
     try:
-        names = sorted(os.listdir(beside.parent))
+        names = sorted(path.name for path in beside.parent.iterdir())
     except OSError as error:
         raise LedgerError(f"journals beside {beside}: {error.strerror or error}") from error
     for name in names:

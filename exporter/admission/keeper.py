@@ -1,4 +1,4 @@
-"""What has to be done for holds from time to time: renewing, giving back, looking for changes and for the dead.
+"""What has to be done for holds from time to time: renewing, giving back, settling for the dead.
 
 The pipeline's worker calls it between two batches, so nothing here runs at the same time as a batch.
 """
@@ -14,12 +14,14 @@ from spanbudget.exporter.admission.drift import drift_of
 from spanbudget.exporter.admission.engine import Admission
 from spanbudget.exporter.admission.holdings import Settled, lease_clock
 from spanbudget.exporter.admission.orphans import Found, lease_charges
-from spanbudget.exporter.admission.stored_holdings import StoredHoldings, Writing
+from spanbudget.exporter.admission.stored_holdings import StoredHoldings
 from spanbudget.exporter.admission.terms import REFRESH_SECONDS, TermsBook
+from spanbudget.exporter.admission.writing import Writing
 from spanbudget.exporter.entry_store import EntryWriter, SharedLedger
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
-from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState, Terms
+from spanbudget.processors.budget_state import BudgetState, Terms
+from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.holds import Owner
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.limits import Pot

@@ -100,5 +100,5 @@ def settled_of(values: list[Any]) -> tuple[Outcome, int, Ids | None]:
     _, end_ns, counts, response_id, response_model, *more = values
     cost, tier, failed, reasons, confidence, link = more[0] if more else _PLAIN
     usage = Usage(*ast.literal_eval(counts)) if counts else None
-    outcome = (cost, usage, response_id, response_model, tier, failed, tuple(reasons), confidence)
+    outcome: Any = (cost, usage, response_id, response_model, tier, failed, tuple(reasons), confidence)
     return outcome, end_ns, None if link is None else (link[0], link[1], link[2])

@@ -30,8 +30,8 @@ def exceeded(budget: Budget, refusal: Refusal, need: Amount, now_ns: int) -> Bud
     else:
         told = (
             f"budget {name} cannot pay for the call: it needs {show(need[index])}"
-            f" {_unit(refusal.measure)}of a limit of {show(refusal.limit)}, of which {show(spent)} is spent and"
-            f" {show(held)} reserved{_until(ends)}; wait, ask for a shorter answer, or raise the limit"
+            f" {_unit(refusal.measure)}of a limit of {show(refusal.limit)}, of which {show(spent)} is spent"
+            f" and {show(held)} reserved{_until(ends)}; wait, ask for a shorter answer, or raise the limit"
         )
     return BudgetExceeded(
         told,
@@ -70,8 +70,8 @@ def unknown_worst_case(budget: Budget, doubt: str, model: str | None) -> BudgetE
 def store_failed(budget: Budget, policy: str, error: Exception) -> BudgetExceeded:
     """The error for a call that comes while the ledger cannot be used."""
     told = (
-        f"budget {budget.name} cannot be asked, and on_store_error is {policy}: {error}; mend the ledger, or set"
-        " on_store_error: allow"
+        f"budget {budget.name} cannot be asked, and on_store_error is {policy}: {error}; mend the ledger, or"
+        " set on_store_error: allow"
     )
     return BudgetExceeded(
         told, budget=budget.name, reason="store", limit=budget.max_cost or 0, retry_after_seconds=1.0

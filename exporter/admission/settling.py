@@ -73,8 +73,9 @@ def orphaned_call(reservation: Reservation) -> Observed:
     """
     route = reservation.route
     call = LLMCall(
-        reservation.trace_id, reservation.span_id, reservation.parent_id, SCOPE, route.provider, route.model, route.request_model, None, route.operation, False, route.tier, NO_USAGE,
-        "unknown", ("orphaned",), reservation.start_ns, reservation.start_ns, True, None, route.labels,
+        reservation.trace_id, reservation.span_id, reservation.parent_id, SCOPE, route.provider, route.model,
+        route.request_model, None, route.operation, False, route.tier, NO_USAGE, "unknown",
+        ("orphaned",), reservation.start_ns, reservation.start_ns, True, None, route.labels,
     )  # fmt: skip
     return Observed(call, False, held(reservation, call, "orphaned"))
 

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -24,27 +23,6 @@ from spanbudget.processors.limits import NOTHING, Amount, Demand, Grant, Pot, Re
 
 SKEW_SECONDS_MAX: Final = 3.0
 """A process stops using its holds before they expire: by a tenth of their life, and by so much at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """Writes a batch of entries together with what they have settled.
-
-    Attributes:
-        holdings: Of this process.
-        settled: What the batch settles.
-    """
-
-    holdings: "StoredHoldings"
-    settled: Sequence[Settled]
-
-    def write(self, ledger: HoldLedger, entries: Sequence[Entry], *, clean: bool) -> Appended:
-        """See `EntryWriter.write`."""
-        return self.holdings.write(ledger, entries, self.settled, clean=clean)
-
-    def put_off(self) -> None:
-        """See `EntryWriter.put_off`."""
-        self.holdings.put_off(self.settled)
 
 
 class StoredHoldings(Holdings):

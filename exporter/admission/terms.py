@@ -7,12 +7,15 @@ in `REFRESH_SECONDS`, and before it refuses a call.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from spanbudget.processors.budgets import Budget, Terms
+from spanbudget.processors.budget_state import Terms
+from spanbudget.processors.budgets import Budget
 from spanbudget.processors.ledger import Spend, SpendKey
 from spanbudget.processors.limits import Limits, Pot
-from spanbudget.processors.periods import Window
+
+if TYPE_CHECKING:
+    from spanbudget.processors.periods import Window
 
 REFRESH_SECONDS: Final = 1.0
 GRANTS: Final = "grant"

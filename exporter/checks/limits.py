@@ -15,7 +15,7 @@ from spanbudget.exporter.config import Config
 from spanbudget.exporter.config_sections import BudgetConfig, LedgerConfig, MetricsConfig, RatesConfig
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.manager import BudgetManager
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.call import Usage
 from spanbudget.processors.errors import BudgetExceeded, SpanBudgetError
 from spanbudget.processors.limits import MEASURES, Measure
@@ -142,9 +142,9 @@ def judge(name: str, spent: Spent) -> Finding:
     }
     each = "" if spent.measure == "requests" else f" of {_shown(spent, spent.unit)}"
     told = (
-        f"{spent.admitted} of {spent.fitting} calls{each} admitted to {THREADS} threads, the next one"
-        f" {f'refused ({spent.refused})' if spent.refused else 'not refused'};"
-        f" spent {_shown(spent, spent.spent)} of {_shown(spent, spent.limit)}"
+        f"{spent.admitted} of {spent.fitting} calls{each} admitted, the next one"
+        f" {f'refused ({spent.refused})' if spent.refused else 'not refused'}; spent"
+        f" {_shown(spent, spent.spent).removesuffix(_UNITS[spent.measure])} of {_shown(spent, spent.limit)}"
     )
     if spent.wrong:
         return Finding(AREA, name, "fail", f"{'; '.join(spent.wrong)}: {told}", numbers)

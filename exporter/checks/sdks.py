@@ -89,7 +89,11 @@ def _finding(sdk: Sdk, installed: str, *, guarded: bool) -> Finding:
     subject = f"{sdk.package} {installed}"
     if not guarded:
         return Finding(AREA, subject, "info" if sdk.package == "requests" else "warn", _WAY_OUT, numbers)
-    how = f"guarded through {', '.join(sdk.below)}" if sdk.below else f"guarded: {', '.join(sdk.methods)}"
+    how = (
+        f"guarded through {', '.join(sdk.below)}"
+        if sdk.below
+        else f"guarded: {', '.join(one.partition('.')[0] for one in sdk.methods)}"
+    )
     special = _SPECIAL.get(sdk.package)
     return Finding(AREA, subject, "pass", f"{how}; {special}" if special else how, numbers)
 

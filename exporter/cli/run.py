@@ -15,9 +15,10 @@ import click
 
 from spanbudget.exporter.cli.config import ledger_place
 from spanbudget.exporter.runs.configuration import Cap, RunConfiguration, write_configuration
-from spanbudget.exporter.runs.notes import FOLDER_VARIABLE, LABEL_VARIABLE, Notes
+from spanbudget.exporter.runs.notes import FOLDER_VARIABLE, LABEL_VARIABLE, PARENT_VARIABLE, Notes
 from spanbudget.exporter.runs.outcome import (
     Outcome,
+    exit_code_of,
     prepare_ledger,
     processes_of,
     refusals_of,
@@ -27,7 +28,6 @@ from spanbudget.exporter.runs.program import ProgramError, environment, run_prog
 from spanbudget.processors.errors import SpanBudgetError
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
-PARENT_VARIABLE: Final = "SPANBUDGET_RUN_PARENT"
 WAIT_MS: Final = 10_000
 """How long a call waits for the others of the program to end before it is refused (10 s): together they hold
 more than they will cost."""
@@ -158,7 +158,7 @@ def _run(
         outcome = _outcome(folder, configured, command, code, seconds, since_ns)
     except SpanBudgetError as error:
         click.echo(f"spanbudget: what was spent cannot be told: {error}", err=True)
-        return code if code >= 0 else 128 - code
+        return exit_code_of(code, refusals_of(Notes(folder).read()))
     _tell(outcome, json_file)
     return outcome.exit_code
 

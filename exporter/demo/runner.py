@@ -19,7 +19,8 @@ from spanbudget.exporter.demo.provider import FakeProvider
 from spanbudget.exporter.demo.receiver import Receiver
 from spanbudget.exporter.demo.truth import Comparison, compare, standing
 from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
-from spanbudget.processors.budgets import BudgetBook, BudgetState
+from spanbudget.processors.budget_state import BudgetState
+from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
 CONFIG: Final = Path(__file__).with_name("budgets.yaml")

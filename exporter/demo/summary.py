@@ -14,7 +14,7 @@ from spanbudget.exporter.demo.receiver import Receiver
 from spanbudget.exporter.demo.truth import Comparison
 from spanbudget.exporter.demo.watch import budget_table
 from spanbudget.processors import names_out as names
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.money import display_usd, pico_to_float
 
 LINES_MAX: Final = 5

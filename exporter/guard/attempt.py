@@ -99,8 +99,10 @@ class Attempt:
 
     def __enter__(self) -> None:
         """Marks the request as sent, just before it is."""
-        with self._faults:
+        try:
             self._reservation.mark_sent()
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self._faults.take(fault)
         self._token = inside.set(True)
 
     def __exit__(
@@ -122,23 +124,24 @@ class Attempt:
         Returns:
             True where the body is to be passed through `read`; False where nothing can be learned from it.
         """
-        with self._faults:
-            if status not in _OK:  # refused or failed: not billed
-                self._release()
-                return False
-            # A look-up takes microseconds, so only what can be there is looked for.
-            encoded = "content-encoding" in headers
-            self._reader = AnswerReader(
+        if status not in _OK:  # refused or failed: not billed
+            self._release()
+            return False
+        try:
+            self._reader = reader = AnswerReader(
                 self._api,
+                # A look-up takes microseconds, so only what can be there is looked for.
                 headers.get("content-type", "") if self._stream else "",
-                encoding=headers["content-encoding"].strip().lower() if encoded else "",
+                encoding=headers.get("content-encoding", ""),
                 drops_usage=self._injects_usage,
                 faults=self._faults,
             )
-            if not self._reader.readable:
-                self._settle_whole()
-            return self._reader.readable
-        return False
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self._faults.take(fault)
+            return False
+        if not reader.readable:
+            self._settle_whole()
+        return reader.readable
 
     @property
     def decodes(self) -> bool:
@@ -155,18 +158,22 @@ class Attempt:
         reader = self._reader
         if reader is None:
             return data
-        with self._faults:
+        try:
             return reader.feed(data)
-        self._reader = None
-        return data
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self._reader = None
+            self._faults.take(fault)
+            return data
 
     def ended(self) -> bytes:
         """Settles after the whole body; returns what is still to be handed on."""
         reader = self._reader
         rest = b""
         if reader is not None:
-            with self._faults:
+            try:
                 rest = reader.finish()
+            except Exception as fault:  # noqa: BLE001 - the border to the application's call
+                self._faults.take(fault)
         self._settle_whole()
         return rest
 
@@ -185,14 +192,16 @@ class Attempt:
     def _settle_whole(self) -> None:
         if not self._close():
             return
-        with self._faults:
-            answer = self._reader.answer if self._reader is not None else None
+        answer = self._reader.answer if self._reader is not None else None
+        try:
             if answer is None or not answer.usage:
                 reason = "stream_without_usage" if self._stream else "no_usage"
                 self._settle(None, "unknown", (reason,))
                 return
             usage, confidence, reasons = read_usage(answer.usage, self._provider, embeddings=self._embeddings)
             self._settle(usage, confidence, reasons)
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self._faults.take(fault)
 
     def _settle_cut_off(self, error: BaseException | None) -> None:
         """Settles with the usage that was received; without one, what is held is the best estimate."""
@@ -217,8 +226,7 @@ class Attempt:
         failed: bool = False,
     ) -> None:
         answer = self._reader.answer if self._reader is not None else Answer()
-        # Expired meanwhile: it was charged with what it held, and that stands.
-        with suppress(ReservationError):
+        try:
             self._reservation.settle(
                 usage=usage if usage is not None and usage.input is not None else None,
                 response_id=answer.response_id,
@@ -228,6 +236,8 @@ class Attempt:
                 reasons=reasons,
                 confidence=confidence,
             )
+        except ReservationError:
+            return  # expired meanwhile: it was charged with what it held, and that stands
 
     def _release(self) -> None:
         if self._close():

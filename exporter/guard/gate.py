@@ -11,7 +11,7 @@ from spanbudget.exporter.guard.attempt import Attempt, Reservation, inside
 from spanbudget.exporter.guard.config import GuardConfig
 from spanbudget.exporter.guard.faults import Faults
 from spanbudget.exporter.guard.refusal import EXTENSION, STATUS, refusal_body, refusal_headers
-from spanbudget.exporter.guard.requests import LLMRequest, Targets, read_request
+from spanbudget.exporter.guard.requests import LLMRequest, Target, Targets, read_request
 from spanbudget.exporter.guard.rewriting import Rewriting, rewrite
 from spanbudget.processors.errors import BudgetExceeded
 
@@ -70,45 +70,50 @@ class Gate:
         """Reads a request; None where it is to pass, because it is no call or somebody holds money for it."""
         if self.open or inside.get() or current_reservation() is not None:
             return None
-        with self.faults:
+        try:
             url = request.url
             target = self._targets.find(request.method, url.host, url.port, url.raw_path)
-            if target is None:
-                return None
-            try:
-                body = request.content
-            except RuntimeError as error:
-                if type(error).__name__ != "RequestNotRead":  # httpx and httpx2 each have their own
-                    raise
-                self.unread += 1
-                if self.unread == 1:
-                    _logger.warning("A request to %s is not guarded: its body is an iterator", url.host)
-                return None
-            return read_request(target, body)
-        return None
+            return None if target is None else self._read(request, target)
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self.faults.take(fault)
+            return None
+
+    def _read(self, request: Request, target: Target) -> LLMRequest | None:
+        try:
+            body = request.content
+        except RuntimeError as error:
+            if type(error).__name__ != "RequestNotRead":  # httpx and httpx2 each have their own
+                raise
+            self.unread += 1
+            if self.unread == 1:
+                _logger.warning("A request to %s is not guarded: its body is an iterator", request.url.host)
+            return None
+        return read_request(target, body)
 
     def reserve(self, call: LLMRequest) -> Reservation | BudgetExceeded | None:
         """Holds money; None after a fault of ours: then the call passes."""
-        with self.faults:
-            try:
-                return self.reserving.reserve(call.asked)
-            except BudgetExceeded as refusal:
-                return refusal
-        return None
+        try:
+            return self.reserving.reserve(call.asked)
+        except BudgetExceeded as refusal:
+            return refusal
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self.faults.take(fault)
+            return None
 
     async def reserve_async(self, call: LLMRequest) -> Reservation | BudgetExceeded | None:
         """The same for a coroutine."""
-        with self.faults:
-            try:
-                return await self.reserving.reserve_async(call.asked)
-            except BudgetExceeded as refusal:
-                return refusal
-        return None
+        try:
+            return await self.reserving.reserve_async(call.asked)
+        except BudgetExceeded as refusal:
+            return refusal
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            self.faults.take(fault)
+            return None
 
     def refuse(self, request: Request, refusal: BudgetExceeded) -> Response:
         """The answer to a refused call."""
         self.refused += 1
-        return library_of(request).Response(
+        return library_of(type(request)).Response(
             STATUS,
             headers=refusal_headers(refusal),
             content=refusal_body(refusal),
@@ -120,32 +125,31 @@ class Gate:
         self, request: Request, call: LLMRequest, reservation: Reservation
     ) -> tuple[Request, Attempt]:
         """The request that is sent in the application's place, and what follows it."""
-        injects_usage = False
-        with self.faults:
-            if reservation.max_tokens is None and not call.injects_usage:
-                model = reservation.model
-                if model is None or model == call.asked.model:  # as nearly all are: nothing is rewritten
-                    request.headers["accept-encoding"] = "identity"
-                    return request, Attempt(reservation, call, injects_usage=False, faults=self.faults)
-            rewriting = rewrite(
-                call, request.url.raw_path, max_tokens=reservation.max_tokens, model=reservation.model
-            )
-            request = _rewritten(request, rewriting)
-            injects_usage = rewriting.injects_usage
+        injects_usage = call.injects_usage
+        try:
+            max_tokens, model = reservation.max_tokens, reservation.model
+            if max_tokens is None and not injects_usage and (model is None or model == call.asked.model):
+                request.headers["accept-encoding"] = "identity"  # as nearly all are: nothing else changes
+            else:
+                rewriting = rewrite(call, request.url.raw_path, max_tokens=max_tokens, model=model)
+                request = _rewritten(request, rewriting)
+        except Exception as fault:  # noqa: BLE001 - the border to the application's call
+            injects_usage = False
+            self.faults.take(fault)
         return request, Attempt(reservation, call, injects_usage=injects_usage, faults=self.faults)
 
 
-def library_of(message: Request | Response) -> ModuleType:
-    """The module whose classes go with a request or response: httpx, httpx2, or one that does like them.
+def library_of(message: type[Any]) -> ModuleType:
+    """The module of a class of requests or responses: httpx, httpx2, or one that does like them.
 
     Raises:
         TypeError: There is none.
     """
-    for kind in type(message).__mro__:
+    for kind in message.__mro__:
         module = sys.modules.get(kind.__module__.partition(".")[0])
         if module is not None and hasattr(module, "AsyncByteStream"):
             return module
-    raise TypeError(f"{type(message)} belongs to no library that is known")
+    raise TypeError(f"{message} belongs to no library that is known")
 
 
 def _rewritten(request: Request, rewriting: Rewriting) -> Request:

@@ -45,6 +45,11 @@ class Guard:
         """Calls that were refused so far."""
         return self.gate.refused
 
+    @property
+    def unread(self) -> int:
+        """Calls so far that passed because their body cannot be read before it is sent."""
+        return self.gate.unread
+
 
 @dataclass(slots=True)
 class _Installation:

@@ -49,19 +49,34 @@ class AnswerReader:
         readable: False where the answer is compressed in a way that is not known: it passes.
     """
 
+    __slots__ = (
+        "_api", "_cut", "_drops_usage", "_events", "_faults", "_inflate", "_is_only_text", "_whole", "answer",
+        "readable",
+    )  # fmt: skip
+
     def __init__(
         self, api: Api, content_type: str, *, faults: Faults, encoding: str = "", drops_usage: bool = False
     ) -> None:
         self.answer = Answer()
-        self.readable = encoding in ("", "identity") or encoding in DECODED
+        self.readable = True
         self._api = api
         self._faults = faults
         self._drops_usage = drops_usage
-        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in DECODED else None
-        self._events = EventSplitter() if content_type.startswith("text/event-stream") else None
-        self._is_only_text = _ONLY_TEXT.get(api, _never)
+        self._inflate: Any = None
+        self._events: EventSplitter | None = None
         self._whole = bytearray()
         self._cut = False
+        if encoding:
+            self._uncompress(encoding.strip().lower())
+        if content_type.startswith("text/event-stream"):
+            self._events = EventSplitter()
+            self._is_only_text = _ONLY_TEXT.get(api, _never)
+
+    def _uncompress(self, encoding: str) -> None:
+        if encoding in DECODED:
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        elif encoding != "identity":
+            self.readable = False
 
     @property
     def decodes(self) -> bool:

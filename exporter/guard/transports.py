@@ -5,7 +5,7 @@ The order is: recognise, reserve, rewrite, mark as sent, send, read the usage as
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from spanbudget.exporter.guard.attempt import Attempt
@@ -185,31 +185,33 @@ class _FollowedAsyncBytes:
 
 
 @lru_cache(maxsize=16)
-def _stream_class(library: ModuleType, kind: str) -> type[Any]:
-    """The class of followed bodies of a library, which accepts no body that is not of its own base class."""
+def _stream_class(response: type[Any], kind: str) -> type[Any]:
+    """The class of followed bodies for responses, which accept none that is not of their library's own."""
     followed = _FollowedBytes if kind == "SyncByteStream" else _FollowedAsyncBytes
-    return type(followed.__name__.strip("_"), (followed, getattr(library, kind)), {})
+    return type(followed.__name__.strip("_"), (followed, getattr(library_of(response), kind)), {})
 
 
 def _followed(gate: Gate, attempt: Attempt, response: Response, kind: str) -> Response:
     """The response with a body that is read as it passes."""
     if not attempt.answered(response.status_code, response.headers):
         return response
-    with gate.faults:
-        library = library_of(response)
-        stream = _stream_class(library, kind)(response.stream, attempt)
-        if (
-            response.is_closed
-        ):  # it was made with its whole content, which it would give without asking `stream`
-            extensions = response.extensions
-            response = library.Response(
-                response.status_code, headers=response.headers, stream=stream, extensions=extensions
-            )
+    try:
+        stream = _stream_class(type(response), kind)(response.stream, attempt)
+        if response.is_closed:
+            response = _reopened(response, stream)
         else:
             response.stream = stream
         if attempt.decodes:
             del response.headers["content-encoding"]
         if attempt.decodes or attempt.shortens:
             response.headers.pop("content-length", None)
-        return response
+    except Exception as fault:  # noqa: BLE001 - the border to the application's call
+        gate.faults.take(fault)
     return response
+
+
+def _reopened(response: Response, stream: Any) -> Response:
+    """A response that was made with its whole content, which it would give without asking `stream`."""
+    return library_of(type(response)).Response(
+        response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
+    )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spanbudget.processors.booking import Booking
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.money import display_usd, pico_to_text

@@ -14,7 +14,7 @@ from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.wiring import make_parts
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booking
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.overrides import PriceBook
 from spanbudget.processors.spans import SpanRecord

@@ -15,6 +15,8 @@ FOLDER_VARIABLE: Final = "SPANBUDGET_RUN"
 """The folder of the run that a process belongs to; unset outside of one."""
 LABEL_VARIABLE: Final = "SPANBUDGET_RUN_LABEL"
 """What every call of the run is labelled with."""
+PARENT_VARIABLE: Final = "SPANBUDGET_RUN_PARENT"
+"""The id of the process that has started the run."""
 LABEL: Final = "spanbudget.run"
 """The label: `agent/2f61c0`, and `agent/2f61c0/inner/77b0d1` in a run inside of that one."""
 

@@ -10,7 +10,7 @@ from spanbudget.exporter.replay.report import ModelSummary, models_of
 from spanbudget.exporter.runs.configuration import RunConfiguration
 from spanbudget.exporter.runs.notes import LABEL
 from spanbudget.exporter.wiring import open_counted, open_pipeline
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.ledger import Entry
 
 if TYPE_CHECKING:
@@ -80,14 +80,24 @@ class Outcome:
     @property
     def stopped(self) -> bool:
         """Whether the budget stopped the program: it refused a call, and the program ended with an error."""
-        return bool(self.refusals.count) and self.program_code > 0
+        return self.exit_code == EXIT_STOPPED and bool(self.refusals.count)
 
     @property
     def exit_code(self) -> int:
-        """4 where the budget stopped the program; else the program's own, 128 + n for the signal n."""
-        if self.stopped:
-            return EXIT_STOPPED
-        return self.program_code if self.program_code >= 0 else 128 - self.program_code
+        """See `exit_code_of`."""
+        return exit_code_of(self.program_code, self.refusals)
+
+
+def exit_code_of(program_code: int, refusals: Refusals) -> int:
+    """4 where the budget stopped the program; else the program's own code, 128 + n for the signal n.
+
+    Args:
+        program_code: Its exit code; minus the number of the signal that ended it.
+        refusals: What was refused. A program that copes with it, or is ended by a signal, was not stopped.
+    """
+    if program_code < 0:
+        return 128 - program_code
+    return EXIT_STOPPED if program_code and refusals.count else program_code
 
 
 def prepare_ledger(run: RunConfiguration) -> None:

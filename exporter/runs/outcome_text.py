@@ -10,7 +10,7 @@ from rich.text import Text
 
 from spanbudget.exporter.replay.report import ModelSummary
 from spanbudget.exporter.runs.outcome import Outcome
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.money import display_usd, pico_to_text
 
 COMMAND_CHARS_MAX: Final = 60

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from spanbudget.exporter.config import Config, load_config
     from spanbudget.exporter.config_sections import BudgetConfig
     from spanbudget.exporter.cost_exporter import CostSpanExporter
+    from spanbudget.exporter.guard.transports import AsyncGuardTransport, GuardTransport
     from spanbudget.exporter.instrument import instrument, uninstrument
     from spanbudget.exporter.instrumentor import SpanBudgetInstrumentor
-    from spanbudget.exporter.manager import BudgetManager, BudgetReservation
+    from spanbudget.exporter.manager import BudgetManager
     from spanbudget.exporter.pipeline import Pipeline
+    from spanbudget.exporter.reservations import BudgetReservation
     from spanbudget.exporter.wiring import open_pipeline
     from spanbudget.processors.call import Usage
     from spanbudget.processors.errors import (
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmountError",
+    "AsyncGuardTransport",
     "BudgetConfig",
     "BudgetExceeded",
     "BudgetExistsError",
@@ -49,6 +52,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "CostSpanExporter",
+    "GuardTransport",
     "InputError",
     "LedgerError",
     "LedgerSchemaError",
@@ -68,16 +72,18 @@ __all__ = [
 
 _HOMES: Final = {
     "AmountError": "processors.errors",
+    "AsyncGuardTransport": "exporter.guard.transports",
     "BudgetConfig": "exporter.config_sections",
     "BudgetExceeded": "processors.errors",
     "BudgetExistsError": "processors.errors",
     "BudgetManager": "exporter.manager",
     "BudgetNotFoundError": "processors.errors",
-    "BudgetReservation": "exporter.manager",
+    "BudgetReservation": "exporter.reservations",
     "BudgetSpanProcessor": "processors.span_processor",
     "Config": "exporter.config",
     "ConfigurationError": "processors.errors",
     "CostSpanExporter": "exporter.cost_exporter",
+    "GuardTransport": "exporter.guard.transports",
     "InputError": "processors.errors",
     "LedgerError": "processors.errors",
     "LedgerSchemaError": "processors.errors",

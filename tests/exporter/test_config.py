@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spanbudget.exporter.config import Config, load_config, parse_config
-from spanbudget.processors.budgets import Budget, Thresholds
+from spanbudget.processors.budget_state import Thresholds
+from spanbudget.processors.budgets import Budget
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.processors.overrides import PriceOverride
 from spanbudget.processors.periods import Period

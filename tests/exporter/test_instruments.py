@@ -20,7 +20,7 @@ from spanbudget.exporter.instruments import (
 from spanbudget.exporter.prometheus import PrometheusEndpoint
 from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
-from spanbudget.processors.budgets import BudgetState, Thresholds
+from spanbudget.processors.budget_state import BudgetState, Thresholds
 from spanbudget.processors.ledger import Spend
 from spanbudget.processors.periods import Window
 

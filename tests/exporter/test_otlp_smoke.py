@@ -22,7 +22,7 @@ from spanbudget.exporter.instruments import BudgetInstruments
 from spanbudget.exporter.otlp import TRACES_PROTOCOL, OTLPMetrics, metric_exporter, protocol_of, span_exporter
 from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
-from spanbudget.processors.budgets import BudgetState
+from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.errors import ConfigurationError
 
 NOW_NS = 1_800_000_000 * names.NANO

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbudget.processors.budgets import OTHER_CHILD, Budget, BudgetBook, Thresholds
+from spanbudget.processors.budget_state import Thresholds
+from spanbudget.processors.budgets import OTHER_CHILD, Budget, BudgetBook
 from spanbudget.processors.call import NO_USAGE, LLMCall
 from spanbudget.processors.children import child_labels, child_text
 from spanbudget.processors.ledger import NO_SPEND, Spend, SpendKey

@@ -1,4 +1,4 @@
-"""Eight processes with 32 threads each on one hard budget: nothing is overspent, and nearly all can be spent."""
+"""Eight processes with 32 threads each on one hard budget: nothing is overspent, nearly all can be spent."""
 
 import os
 import random
@@ -75,7 +75,6 @@ def test_nothing_is_overspent_and_nearly_all_can_be_spent(config_path, number):
     with closing(opened(config_path)) as manager:
         spent = checked(manager)
         state = manager.state("a")
-    print(f"\nadmitted {admitted}, refused {refused}, longest wait {max(one[2] for one in told)} ms")
     assert spent <= PICO_PER_USD
     assert admitted >= 98
     assert (refused, state.reserved, state.spent.estimated) == (PROCESSES * 32, 0, 0)

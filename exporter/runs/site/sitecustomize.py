@@ -32,10 +32,10 @@ def _tell_of_uncapped() -> None:
     """This environment has no SpanBudget: the program is not started; what it starts itself is only noted."""
     notes = _run_module("spanbudget_notes", os.path.join(os.path.dirname(_HERE), "notes.py"))  # noqa: PTH118, PTH120
     own = notes.own_notes() if notes is not None else None
-    if own is None:
+    if notes is None or own is None:
         return
     own.process(capped=False)
-    if os.environ.get("SPANBUDGET_RUN_PARENT") == str(os.getppid()):
+    if os.environ.get(notes.PARENT_VARIABLE) == str(os.getppid()):
         told = f"spanbudget: {sys.executable} has no SpanBudget and cannot be capped; install it there: "
         sys.stderr.write(f"{told}{sys.executable} -m pip install spanbudget\n")
         sys.stderr.flush()

@@ -17,7 +17,9 @@ def opened(tmp_path) -> Iterator[Callable[..., BudgetManager]]:
     made: list[BudgetManager] = []
 
     def new(budgets: str = "[]", ledger: str = "", more: str = "") -> BudgetManager:
-        text = f"ledger: {{url: 'sqlite:///{tmp_path}/ledger.db'{ledger}}}\n{PRICES}{more}\nbudgets: {budgets}\n"
+        text = (
+            f"ledger: {{url: 'sqlite:///{tmp_path}/ledger.db'{ledger}}}\n{PRICES}{more}\nbudgets: {budgets}\n"
+        )
         made.append(BudgetManager(config=parse_config(text, "test")))
         return made[-1]
 

@@ -41,7 +41,7 @@ def held(manager: BudgetManager) -> None:
 
 
 def spending(manager: BudgetManager) -> None:
-    """Spends 0.001 USD again and again until it is refused, and says after each settlement that it returned."""
+    """Spends 0.001 USD again and again until it is refused; says each call and each settlement."""
     number = 0
     while True:
         try:

@@ -213,6 +213,17 @@ def test_what_is_leased_can_be_spent_while_the_store_is_locked(opened, tmp_path)
     manager.reserve("a", cost="0.5")  # the store has just taken a settlement, so it is asked
 
 
+def fill(file) -> None:
+    while True:
+        file.write(b"x" * 4096)
+
+
+def ask_again_and_again(manager: BudgetManager) -> None:
+    """What is left of the journal's last block takes a few more lines."""
+    for _ in range(1000):
+        manager.reserve("a", cost="0.3").release()
+
+
 def test_a_full_disk_refuses_and_loses_nothing(small_disk):
     text = f"ledger: {{url: 'sqlite:///{small_disk}/ledger.db', on_store_error: deny}}\nbudgets: {HARD}\n"
     with BudgetManager(config=parse_config(text, "test")) as manager:
@@ -221,11 +232,9 @@ def test_a_full_disk_refuses_and_loses_nothing(small_disk):
         manager.flush()
         full = small_disk / "full"
         with full.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"x" * 4096)
+            fill(file)
         with pytest.raises(BudgetExceeded) as refused:
-            for _ in range(1000):
-                manager.reserve("a", cost="0.3").release()
+            ask_again_and_again(manager)
         assert refused.value.reason == "store"
         flying.settle(cost="0.05")
         full.unlink()

@@ -9,6 +9,7 @@ import pytest
 
 from spanbudget import BudgetExceeded, Usage
 from spanbudget.processors import names_out as names
+from spanbudget.processors.booking import Observed
 from spanbudget.processors.call import LLMCall
 from spanbudget.processors.money import PICO_PER_USD, pico_to_usd
 
@@ -193,16 +194,15 @@ def book(manager, end_ns: int, cost: int) -> None:
         *(77, 78, 0, "scope", "openai", "m", "m", None, "chat", False, None, Usage(1, 0, 0, output=1)),
         *("exact", (), end_ns - 1, end_ns, False, None, (), cost),
     )
-    from spanbudget.processors.booking import Observed
-
     manager._opened.book([Observed(call, False)], time.time_ns())
 
 
 def test_expected_holds_what_such_calls_have_cost(opened):
-    """After 20 calls of 0.001 USD, a call that may cost 0.101 holds 0.001 and says that it may cost 0.1 more."""
+    """After 20 calls of 0.001 USD, one that may cost 0.101 holds 0.001, and tells the other 0.1."""
     manager = opened(hard("guarantee: expected"))
     for _ in range(20):
         manager.reserve(**ASK, max_tokens=10_000).settle(usage=Usage(input=1000, cache_read=0, output=0))
+    manager.flush()
     flying = [manager.reserve(**ASK, max_tokens=10_000) for _ in range(20)]  # 2.02 USD at worst
     assert flying[0].overshoot == Decimal("0.1")
     health = manager.health()

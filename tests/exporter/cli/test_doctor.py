@@ -60,7 +60,7 @@ def test_a_person_gets_sections_and_a_verdict() -> None:
     done = doctor(BUDGETS)
     assert done.exit_code == 0
     assert "Limits: a copy of each hard budget" in done.stdout
-    assert "50 of 50 calls of $10.00 admitted to 8 threads, the next one refused (limit)" in done.stdout
+    assert "50 of 50 calls of $10.00 admitted, the next one refused (limit)" in done.stdout
     assert "0 failed" in done.stdout.splitlines()[-1]
 
 

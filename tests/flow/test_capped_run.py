@@ -198,9 +198,14 @@ def test_eight_processes_at_once_do_not_overspend(runner: Runner) -> None:
     runner.write(
         "swarm.py",
         """
-        import subprocess, sys
-        children = [subprocess.Popen([sys.executable, "agent.py", "30"]) for _ in range(8)]
-        sys.exit(max(child.wait() for child in children))
+        import multiprocessing, sys
+        from agent import ask
+        children = [multiprocessing.get_context("fork").Process(target=ask, args=(30,)) for _ in range(8)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+        sys.exit(max(child.exitcode for child in children))
         """,
     )
     done = runner.python("swarm.py", options=("--max-cost", "0.02", "--wait-ms", "500"))
@@ -348,3 +353,18 @@ def test_a_python_without_spanbudget_is_not_run_uncapped(runner: Runner) -> None
     assert (done.returncode, done.stdout) == (0, "1\n")
     assert runner.outcome["python_processes"] == {"capped": 0, "not_capped": {str(python): 1}}
     assert "Not capped: 1 process of" in done.stderr
+
+
+@pytest.mark.postgres
+def test_the_cap_holds_in_a_ledger_on_a_server(runner: Runner, postgres_url: str) -> None:
+    runner.write("budgets.yaml", "ledger: {url: '${LEDGER}'}")
+    temporary = runner.folder / "tmp"
+    (temporary / f"spanbudget-{os.getuid()}").mkdir(parents=True)
+    runner.variables |= {"LEDGER": postgres_url, "TMPDIR": str(temporary)}
+    options = ("--max-cost", "0.004", "--config", "budgets.yaml")
+    for _ in range(2):  # without a period each run has a cap of its own
+        done = runner.python("agent.py", "9", options=options)
+        assert done.returncode == 4, done.stderr
+        assert Decimal("0.0026") < runner.spent <= Decimal("0.004")
+    assert runner.outcome["ledger"].startswith("postgresql://")
+    assert "@" not in runner.outcome["ledger"]

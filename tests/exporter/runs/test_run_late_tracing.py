@@ -1,7 +1,5 @@
 """Instrumentations trace to the program's provider, whenever it comes."""
 
-from collections.abc import Iterator
-
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,11 +11,10 @@ from spanbudget.exporter.runs.late_tracing import LateTracerProvider
 
 
 @pytest.fixture
-def _no_global_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_global_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenTelemetry lets a provider be set once; the one of the test must not stay."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    return
 
 
 def recording() -> tuple[TracerProvider, InMemorySpanExporter]:

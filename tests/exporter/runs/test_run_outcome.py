@@ -10,7 +10,8 @@ from rich.console import Console
 from spanbudget.exporter.replay.report import ModelSummary
 from spanbudget.exporter.runs.outcome import Outcome, Spending, processes_of, refusals_of
 from spanbudget.exporter.runs.outcome_text import outcome_json, print_outcome
-from spanbudget.processors.budgets import Budget, BudgetBook, BudgetState
+from spanbudget.processors.budget_state import BudgetState
+from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.ledger import Spend
 from spanbudget.processors.periods import Period
 from spanbudget.processors.selectors import Selector
