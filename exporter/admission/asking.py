@@ -39,12 +39,14 @@ class Waiting:
     """How long one call may still wait.
 
     Attributes:
-        has_given: Whether its process has given back what it had free.
+        returns: How often its process has given something back for it.
+        writes: How often its process had written when the store was last asked.
     """
 
     def __init__(self, seconds: float) -> None:
         self._deadline = lease_clock() + seconds
-        self.has_given = False
+        self.returns = 0
+        self.writes = 0
 
     @property
     def left(self) -> float:

@@ -36,6 +36,8 @@ POLL_SECONDS: Final = 0.005
 """How often a waiting call asks the store whether other processes have settled (5 ms)."""
 QUEUE_SECONDS: Final = 0.2
 """How long a call waits for another one of its process that asks the store."""
+RETURNS_MAX: Final = 3
+"""How often a call is not refused because its own process gave something back."""
 STORE_RETRY_SECONDS: Final = 1.0
 
 
@@ -203,6 +205,7 @@ class Admission(Endings):
                 reservation = self._try(asked)
                 if reservation is not None:
                     return reservation
+                waited.writes = self.holdings.writes
                 refusal = self._take(asked) if poller else None
             except LedgerError as error:
                 return self._without_store(asked, error)
@@ -246,7 +249,7 @@ class Admission(Endings):
                 with self.holdings.lock:
                     need = lease.lacking(asked.amounts[index])
                     want = need.plus(lease.ahead(asked.amounts[index], now))
-                terms = self.terms.terms(asked.route.budgets[index], lease.pot, now_ns, ledger)
+                terms = self.terms.terms(asked.route.budgets[index], lease.pot, now_ns, ledger)  # type: ignore[arg-type]
                 demand = demand_of(asked.route, index, need, want, terms, now_ns)
                 demands.append((lease, demand))
             found = self.holdings.take(demands)
@@ -290,11 +293,14 @@ class Admission(Endings):
         raise exceeded(budget, refusal, need, self._clock_ns())
 
     def _gives_back(self, waited: "Waiting") -> bool:
-        """Writes what this process has settled and gives back what it has free, once; whether it had any."""
-        if waited.has_given or not (self.holdings.unwritten or self.holdings.holds_free):
+        """Writes what this process has settled and gives back what it has free; whether there was any."""
+        if waited.returns >= RETURNS_MAX:
             return False
-        waited.has_given = True
-        self._sink.settle_now()
+        if self.holdings.unwritten or self.holdings.holds_free:
+            self._sink.settle_now()
+        elif self.holdings.writes == waited.writes:
+            return False  # nothing was written since the store was asked
+        waited.returns += 1
         return True
 
     def _fits(

@@ -69,12 +69,15 @@ class Journal:
         """
         self._number += 1
         path = Path(f"{self.path}-{self._number:06}.journal")
+        segment = None
         try:
             segment = Segment.create(path)
             if segment is None:
                 raise LedgerError(f"journal {path}: another process has taken it; start again")
             segment.append(b"".join(map(line_of, ({"owner": self._owner.hex()}, *records))))
         except OSError as error:
+            if segment is not None:
+                segment.delete()
             raise LedgerError(
                 f"journal {path}: {error.strerror or error}; give this user write access and space there"
             ) from error

@@ -90,6 +90,12 @@ class Lease:
                 back[index], self.free[index] = max(0, self.free[index]), 0
         return Amount(*back)
 
+    def take_back(self, amount: Amount) -> None:
+        """Puts in again what `give_back` took out."""
+        for index, counted in enumerate(self.counted):
+            if counted:
+                self.free[index] += amount[index]
+
     def ease_ns(self, unused: Amount) -> tuple[int, int, int]:
         """How much sooner the rate limits are free again where an amount was not used."""
         rates = self.rates

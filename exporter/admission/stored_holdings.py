@@ -37,6 +37,7 @@ class StoredHoldings(Holdings):
         clock_ns: Nanoseconds since the epoch.
 
     Attributes:
+        writes: How often the store has taken a settlement.
         worked_at: When the store has last taken a settlement, by `lease_clock`.
     """
 
@@ -61,6 +62,7 @@ class StoredHoldings(Holdings):
         """See `Holdings.begin`."""
         super().begin()
         self.worked_at = 0.0
+        self.writes = 0
         self._joining = threading.Lock()
         self._former: list[Journal] = []  # of owners that were closed, until all of it is in the ledger
         self._spooled: dict[Pot, Amount] = {}  # held for what is settled and in the spool
@@ -167,6 +169,7 @@ class StoredHoldings(Holdings):
                 self._unwritten -= len(settled)
                 self.changed.notify()
         self.worked_at = lease_clock()
+        self.writes += 1
         return appended
 
     def put_off(self, settled: Sequence[Settled]) -> None:
@@ -301,12 +304,18 @@ class StoredHoldings(Holdings):
             held = self._all_held(clean=clean)
             for pot, amount in draws.items():
                 held[pot] = held.get(pot, NOTHING).minus(amount).at_least(0)
-            for lease in self._leases.values():
-                lease.give_back()
+            free = [(lease, lease.give_back()) for lease in self._leases.values()]
             for reservation in self.flying.values():
                 self._note_open(reservation, journal)
                 reservation.owner = owner
-        ledger.reopen(lost, [*reversals, *entries], Owner(owner, journal.path, self._expiry_ns(), 0, held))
+        try:
+            holder = Owner(owner, journal.path, self._expiry_ns(), 0, held)
+            ledger.reopen(lost, [*reversals, *entries], holder)
+        except LedgerError:
+            with self.lock:  # the store knows the lost one still, and what it had leased
+                for lease, amount in free:
+                    lease.take_back(amount)
+            raise
         self._draw(draws)
         with self.lock:
             self._doubt = self._doubt and not clean

@@ -1,7 +1,9 @@
 """What is different in a process of a run: its calls carry the run's label, and its refusals are noted."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from spanbudget.exporter.admission.engine import Admission
@@ -10,9 +12,11 @@ from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.runs.notes import LABEL, LABEL_VARIABLE, Notes, own_notes
 from spanbudget.processors.attribution import Attribution
 from spanbudget.processors.call import Labels
-from spanbudget.processors.errors import BudgetExceeded
+from spanbudget.processors.errors import BudgetExceeded, SpanBudgetError
 
 _REMEMBERED_MAX: Final = 4_096
+
+_logger = logging.getLogger(__name__)
 
 
 class RunAttribution(Attribution):
@@ -49,7 +53,9 @@ class RunAttribution(Attribution):
 
 
 class NotedAdmission(Admission):
-    """An admission that notes each call which it refuses.
+    """An admission that notes each call which it refuses, and refuses where it fails itself.
+
+    Elsewhere a fault of ours lets a call pass; but a program that runs under a cap must not lose it.
 
     Args:
         notes: The notes of the run.
@@ -62,19 +68,34 @@ class NotedAdmission(Admission):
 
     def reserve(self, request: CallRequest) -> Reservation:
         """See `Admission.reserve`."""
-        try:
+        with self._noting():
             return super().reserve(request)
-        except BudgetExceeded as refusal:
-            self._notes.refusal(refusal.budget, refusal.reason, str(refusal))
-            raise
 
     async def reserve_async(self, request: CallRequest) -> Reservation:
         """See `Admission.reserve_async`."""
-        try:
+        with self._noting():
             return await super().reserve_async(request)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
         except BudgetExceeded as refusal:
-            self._notes.refusal(refusal.budget, refusal.reason, str(refusal))
+            self._note(refusal)
             raise
+        except SpanBudgetError:
+            raise
+        except Exception as fault:
+            _logger.exception("A call cannot be capped, and is refused")
+            failed = BudgetExceeded(
+                f"SpanBudget has failed ({type(fault).__name__}), and a call without a cap is not made",
+                budget="", reason="fault",
+            )  # fmt: skip
+            self._note(failed)
+            raise failed from fault
+
+    def _note(self, refusal: BudgetExceeded) -> None:
+        self._notes.refusal(refusal.budget, refusal.reason, str(refusal))
 
 
 def attribution_of(configured: Mapping[str, Sequence[str]], extra: Sequence[str]) -> Attribution:
