@@ -69,9 +69,9 @@ wheel: $(READY) ## build sdist and wheel into dist/ and test what was built
 	SPANBUDGET_DIST=dist $(PY) -m pytest --junitxml=$(REPORTS)/wheel.xml tests/packaging/test_wheel.py
 
 # pytest exits with 5 where no test carries the marker.
-test-server: $(READY) ## tests that start a real server
+test-server: $(READY) ## tests that start a real server: PostgreSQL, gunicorn
 	@mkdir -p $(REPORTS)
-	$(PY) -m pytest --junitxml=$(REPORTS)/server.xml -m server || test $$? -eq 5
+	$(PY) -m pytest --junitxml=$(REPORTS)/server.xml -m "server or postgres" || test $$? -eq 5
 
 soak: $(READY) ## long repetitions (SOAK_ROUNDS=5 makes it short), with new random examples each time
 	@mkdir -p $(REPORTS)

@@ -1,8 +1,6 @@
 """What a hard limit costs: reserve and settle, leased and not, and calls a second of eight processes."""
 
-import json
 import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
@@ -12,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the server that tests start, too
+
 from live import worker_paused
 from measure import Figure, Yardstick, chosen, median_ratio, tell
+from postgres_server import PostgresServer, binaries
 
 from spanbudget import BudgetExceeded
 from spanbudget.exporter.admission.engine import Admission
@@ -31,8 +32,6 @@ THREADS = 32
 AFFORDABLE = 100
 TOKENS = 1_000  # of an answer; the request allows for eight times as many
 LATENCY_SECONDS = 0.05
-POSTGRES = os.environ.get("BENCH_POSTGRES")
-"""URL of a PostgreSQL database that may be filled; without it only SQLite is measured."""
 CALL = CallRequest(model="gpt-4o", provider="openai", input_tokens=1_000, max_tokens=500)
 USAGE = Usage(input=1_000, cache_read=0, output=100)  # of 500 that were allowed
 
@@ -60,7 +59,7 @@ def pair_us(engine: Admission, count: int) -> float:
     return statistics.median(times) / 1_000
 
 
-def pair_figures(url: str, name: str) -> list[Figure]:
+def pair_figures(url: str, name: str, bound: str) -> list[Figure]:
     """Reserve and settle beside an OTel span; unleased, every call asks the store for what it needs."""
     yardstick = Yardstick()
     yardstick.make(2_000)
@@ -78,7 +77,7 @@ def pair_figures(url: str, name: str) -> list[Figure]:
     return [
         Figure(f"reserve and settle, leased, {name}", "≤ 0.6", median_ratio(leased), "spans", 2),
         Figure(f"the same, worker paused, {name}", "", median_ratio(paused), "spans", 2),
-        Figure(f"reserve and settle, not leased, {name}", "≤ 5", median_ratio(unleased), "spans", 2),
+        Figure(f"reserve and settle, not leased, {name}", bound, median_ratio(unleased), "spans", 2),
     ]
 
 
@@ -184,7 +183,7 @@ def figures(url: str, name: str, bound: str, more: str) -> list[Figure]:
     """All figures of one store; `more` makes a second URL for another ledger of it."""
     admitted, booked = throughput(url)
     return [
-        *pair_figures(url, name),
+        *pair_figures(url, name, "≤ 5" if name == "SQLite" else ""),
         Figure(f"leased calls of 8 processes, admitted, {name}", bound, admitted, "calls/s", 0),
         Figure(f"the same, until all are in the ledger, {name}", "", booked, "calls/s", 0),
         *crowd_figures(more, name),
@@ -195,10 +194,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, other = (f"sqlite:///{Path(folder) / name}.db" for name in ("one", "other"))
         tell(figures(one, "SQLite", "≥ 100,000", other))
-    if POSTGRES:
-        one, other = json.loads(POSTGRES)
-        tell(figures(one, "PostgreSQL", "≥ 30,000", other))
+    found = binaries()
+    if found is None:
+        print("PostgreSQL is not measured: install Debian's package `postgresql`", file=sys.stderr)
+        return
+    server = PostgresServer(found)
+    try:
+        server.start()
+        with server.connect() as connection:
+            for name in ("one", "other"):
+                connection.execute(f"CREATE DATABASE {name}")
+        tell(figures(server.url("one"), "PostgreSQL", "≥ 30,000", server.url("other")))
+    finally:
+        server.remove()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROUNDS = 5
 SECONDS_MAX = 3_600  # of one benchmark
 
-SEVERAL = ("on_end.py", "pricing.py", "throughput.py", "guard.py")
+SEVERAL = ("on_end.py", "pricing.py", "throughput.py", "guard.py", "limits.py")
 
 
 def figures_of(script: str, arguments: Sequence[str], *, quick: bool) -> list[Figure]:

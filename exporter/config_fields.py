@@ -135,8 +135,10 @@ def carried_over(given: object) -> object:
     Raises:
         ValueError: It is neither.
     """
-    if given is True or given is None or given is False:
-        return given or None
+    if given is None or given is False or given == "false":
+        return None
+    if given is True or given == "true":
+        return True
     try:
         amount = Decimal(str(given))
     except ArithmeticError:

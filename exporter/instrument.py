@@ -140,6 +140,10 @@ def instrument(
         running = _process.running
         if running is None:
             running = _process.running = _start(_loaded(config), getattr(provider, "resource", None))
+        elif config is not None and os.environ.get(names.RUN_VARIABLE):
+            _logger.warning(
+                "SpanBudget runs with the configuration of `spanbudget run`, not with another one"
+            )
         elif config is not None and _loaded(config) != running.config:
             raise ConfigurationError(
                 ["SpanBudget runs with another configuration; call spanbudget.uninstrument() first"]
@@ -152,6 +156,8 @@ def instrument(
 
 
 def _guard(running: _Running) -> None:
+    if running.guard is not None:
+        return
     # Imported where calls are guarded: it needs wrapt, and a process that only counts does not.
     from spanbudget.exporter.guard.install import install  # noqa: PLC0415
 
@@ -197,7 +203,8 @@ def _loaded(config: Config | str | Path | None) -> Config:
 
 def _start(config: Config, resource: Resource | None) -> _Running:
     with ExitStack() as undo:
-        running = _Running(config, open_pipeline(config))
+        attributes = dict(resource.attributes) if resource is not None else {}
+        running = _Running(config, open_pipeline(config, resource=attributes))
         undo.callback(running.pipeline.shutdown)
         _open_metrics(running, resource)
         undo.pop_all()
@@ -277,6 +284,9 @@ def _attach(running: _Running, provider: SpanSource, predicate: Predicate | None
     sampling = running.config.sampling.record_unsampled
     attachment = Attachment(provider, processor, record_unsampled=sampling, predicate=predicate)
     running.attachments.append((attachment, processor))
+    resource = getattr(provider, "resource", None)
+    if resource is not None:
+        running.pipeline.know(resource.attributes)
 
 
 def _log_first(failure: Exception, failures: int) -> None:

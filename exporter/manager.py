@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
+from spanbudget.exporter.admission.context import announce
 from spanbudget.exporter.admission.engine import Admission
 from spanbudget.exporter.admission.keeper import Keeper
 from spanbudget.exporter.admission.request import CallRequest
@@ -259,7 +260,9 @@ class BudgetManager:
             max_tokens=count_of(max_tokens, "max_tokens"),
             sent=sent,
         )
-        return BudgetReservation(self._engine.reserve(request))
+        reservation = self._engine.reserve(request)
+        announce(reservation)
+        return BudgetReservation(reservation)
 
     async def reserve_async(  # noqa: PLR0913 - as `reserve`
         self,
@@ -288,7 +291,9 @@ class BudgetManager:
             max_tokens=count_of(max_tokens, "max_tokens"),
             sent=sent,
         )
-        return BudgetReservation(await self._engine.reserve_async(request))
+        reservation = await self._engine.reserve_async(request)
+        announce(reservation)
+        return BudgetReservation(reservation)
 
     def guard(self, budget_name: str | None = None, **arguments: Any) -> CallGuard:
         """Reserves for a block (`with`, `async with`), or for each call of the function that it decorates.

@@ -91,6 +91,7 @@ class Pipeline:
         make_admission: "Callable[[Pipeline], Admitting] | None" = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.resource: Mapping[str, object] = {}
         self._make_admission = make_admission
         self._make_parts = make_parts
         self._store = store
@@ -396,6 +397,12 @@ class Pipeline:
             self.admission.after_fork()
         self._begin()
         self._store.after_fork()
+
+    def know(self, resource: Mapping[str, object]) -> None:
+        """Takes note of the attributes of the process's resource, which label the calls that it asks for."""
+        self.resource = {**self.resource, **resource}
+        if self.admission is not None:
+            self.admission.know(self.resource)
 
     @property
     def budgets(self) -> BudgetBook:

@@ -1,13 +1,11 @@
 """Puts a pipeline together from a configuration."""
 
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from spanbudget.exporter.admission.keeper import Keeper
@@ -22,6 +20,7 @@ from spanbudget.exporter.config_sections import BudgetConfig, ScopeConfig
 from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.backfill import count_existing
+from spanbudget.exporter.ledger.beside import path_beside
 from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.pipeline import Parts, Pipeline
 from spanbudget.exporter.price_table import GenaiPriceTable
@@ -121,13 +120,18 @@ def open_counted(config: Config) -> SharedLedger:
 
 
 def open_pipeline(
-    config: Config, *, retention: bool = True, clock_ns: Callable[[], int] = time.time_ns
+    config: Config,
+    *,
+    retention: bool = True,
+    resource: Mapping[str, object] = MappingProxyType({}),
+    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Pipeline:
     """A running pipeline with the ledger, budgets and prices of a configuration.
 
     Args:
         config: The configuration.
         retention: False books calls of any age.
+        resource: What the resource says about this process: labels of the calls that it asks for.
         clock_ns: Nanoseconds since the epoch.
 
     Raises:
@@ -136,7 +140,7 @@ def open_pipeline(
     ledger = config.ledger
     table = GenaiPriceTable()
     table.load()
-    spool = Spool(spool_path(ledger.url), ledger.spool_max_mb << 20)
+    spool = Spool(path_beside(ledger.url), ledger.spool_max_mb << 20)
     limits = LimitLedger(ledger.url)
     return Pipeline(
         make_parts=lambda: make_parts(config, PriceBook(table, config.prices), retention=retention),
@@ -144,7 +148,7 @@ def open_pipeline(
         spool=spool,
         queue_max_spans=ledger.queue_max_spans,
         max_unflushed_ms=ledger.max_unflushed_ms,
-        make_admission=partial(make_admission, config, table, limits, clock_ns),
+        make_admission=partial(make_admission, config, table, limits, resource, clock_ns),
         clock_ns=clock_ns,
     )
 
@@ -189,12 +193,13 @@ def make_admission(
     config: Config,
     table: GenaiPriceTable,
     limits: LimitLedger,
+    resource: Mapping[str, object],
     clock_ns: Callable[[], int],
     pipeline: Pipeline,
 ) -> Keeper:
     """What admits the calls of a process, new."""
     budgets, prices = pipeline.budgets, PriceBook(table, config.prices)
-    beside = spool_path(config.ledger.url)
+    beside = path_beside(config.ledger.url)
     terms = TermsBook()
     limits.after_fork()
 
@@ -220,6 +225,7 @@ def make_admission(
         WorstCases(prices, table, config.models.output_limits),
         holdings.lease_of,
     )
+    routes.know({**resource, **pipeline.resource})
     engine = admission_of(
         holdings=holdings,
         routes=routes,
@@ -259,12 +265,3 @@ def count_added(ledger: SharedLedger, budgets: Sequence[Budget]) -> None:
         LedgerError: The ledger cannot be read or written.
     """
     count_existing(ledger, budgets, time.time_ns())
-
-
-def spool_path(url: str) -> Path:
-    """The path beside which spool files lie: the ledger's own, or one in the temporary folder."""
-    scheme, _, rest = url.partition("://")
-    path = rest.removeprefix("/").partition("?")[0]
-    if scheme == "sqlite" and path and path != ":memory:":
-        return Path(path)
-    return Path(tempfile.gettempdir()) / f"spanbudget-{os.getuid()}" / f"{os.getpid()}.db"

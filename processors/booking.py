@@ -9,7 +9,7 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.call import LLMCall, PricedCall
 from spanbudget.processors.counting import CallCounter, Decision
-from spanbudget.processors.evidence import OVERLAP_TOLERANCE_NS
+from spanbudget.processors.evidence import OVERLAP_TOLERANCE_NS, seen_by
 from spanbudget.processors.ledger import Entry, SpendKey, entry_id
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import SpanRecord
@@ -182,17 +182,35 @@ class Booker:
             self.tallies[_COUNTED[call.usage_confidence]] += 1
         else:
             self.tallies[(_SKIPPED if action == "skip" else _MERGED), reason] += 1
+            if given is not None and counted is not None and _lacks_price(decision, given):
+                action, replaced = "restate", counted.booked
+                counted.become(seen_by(counted.call, call))
             if action != "restate":
                 return Booking(decision, entries, sampled)
             self.tallies[_RESTATED, reason] += 1
             if replaced is not None:
                 entries.append(self._reverse(replaced))
         if counted is not None:
-            price = given if counted.call is call else None
+            price = given if counted.call is call else self._together(counted.call, given, replaced)
             counted.booked = entry = self._entry(counted.call, now_ns, price)
             if entry is not None:
                 entries.append(entry)
         return tuple.__new__(Booking, (decision, entries, sampled))  # without its slower __new__
+
+    def _together(self, call: LLMCall, given: PricedCall | None, replaced: Entry | None) -> PricedCall:
+        """What a call costs of which two descriptions know something.
+
+        What the application has told goes before everything; what was held for the call counts only where
+        nothing else says what it cost.
+        """
+        known = [given, replaced.priced if replaced is not None else None]
+        told = {priced.price_id: priced for priced in known if priced is not None}
+        priced = told.get(names.TOLD_PRICE)
+        if priced is None:
+            priced = self._prices.price(call)
+            if priced.cost is None:
+                priced = told.get(names.HELD_PRICE, priced)
+        return priced._replace(call=call)
 
     def _book_link(self, link: Link) -> Booking:
         decision = self._counter.decide_other(link.trace_id, link.span_id, link.parent_id, link.end_ns)
@@ -242,3 +260,16 @@ class Booker:
     def _reverse(self, entry: Entry) -> Entry:
         windows = entry.windows or self._budgets.windows_of(entry.priced.call)
         return Entry(entry_id(entry.priced.call, "reversal"), "reversal", entry.priced, windows)
+
+
+def _lacks_price(decision: Decision, given: PricedCall) -> bool:
+    """Whether a span adds nothing to a counted call but what was held for it, and nothing else is known."""
+    counted = decision.counted
+    return (
+        decision.action == "merge"
+        and given.price_id == names.HELD_PRICE
+        and counted is not None
+        and counted.stands
+        and counted.booked is not None
+        and counted.booked.priced.cost is None
+    )

@@ -166,7 +166,7 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         reasons = tuple(reason for reason in reasons if reason != "tier_requested_only")
     have = dict(known.labels)
     labels = tuple(sorted({**dict(later.labels), **have}.items()))
-    better = _seen_by(known, later)._replace(
+    better = seen_by(known, later)._replace(
         provider=known.provider or later.provider,
         model=known.model or later.model,
         request_model=known.request_model or later.request_model,
@@ -184,7 +184,7 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
     return better if _differs(known, better) else None
 
 
-def _seen_by(known: LLMCall, span: LLMCall) -> LLMCall:
+def seen_by(known: LLMCall, span: LLMCall) -> LLMCall:
     """A call under the ids, the scope and the end of another of its spans."""
     return known._replace(
         trace_id=span.trace_id,
@@ -198,7 +198,7 @@ def _seen_by(known: LLMCall, span: LLMCall) -> LLMCall:
 
 def renamed_as(known: LLMCall, inner: LLMCall) -> LLMCall:
     """A call under the names of the span below it, which is nearer to the provider."""
-    return _seen_by(known, inner)._replace(
+    return seen_by(known, inner)._replace(
         provider=inner.provider or known.provider,
         model=inner.model or known.model,
         request_model=inner.request_model or known.request_model,

@@ -87,10 +87,16 @@ SOURCE_LOCAL: Final = "local"
 SOURCE_PROVIDER: Final = "provider"
 REPORTED_PRICE: Final = "reported:"
 """The price id of a cost that the provider's API returned starts with this."""
+TOLD_PRICE: Final = "told:application"
+"""The price id of a cost that the application gave when it settled a reservation."""
+HELD_PRICE: Final = "held:reservation"
+"""The price id of a call that is charged with what was reserved for it, because nothing else is known."""
 
 # Environment variables.
 CONFIG_VARIABLE: Final = "SPANBUDGET_CONFIG"
 """Path of the configuration file."""
+RUN_VARIABLE: Final = "SPANBUDGET_RUN"
+"""Set in the processes of `spanbudget run`: the folder of the run."""
 RERAISE_VARIABLE: Final = "SPANBUDGET_RERAISE"
 """Not empty in tests: faults of ours on the application's thread are raised instead of only counted."""
 

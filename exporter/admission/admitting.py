@@ -18,6 +18,10 @@ class Admitting(Protocol):
         """What holds for a budget, or a child of it, at a moment."""
         ...
 
+    def know(self, resource: Mapping[str, object]) -> None:
+        """Takes note of the attributes of the process's resource."""
+        ...
+
     def conclude(self, settled: Settled) -> Observed | None:
         """Prices what was settled; None where nothing was spent, or spans tell it."""
         ...

@@ -39,12 +39,14 @@ class Waiting:
     """How long one call may still wait.
 
     Attributes:
+        asked: Whether it is worth looking at what is leased: at first it was just found not to suffice.
         returns: How often its process has given something back for it.
         writes: How often its process had written when the store was last asked.
     """
 
     def __init__(self, seconds: float) -> None:
         self._deadline = lease_clock() + seconds
+        self.asked = False
         self.returns = 0
         self.writes = 0
 

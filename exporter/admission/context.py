@@ -29,6 +29,7 @@ BAGGAGE_PREFIX: Final = "spanbudget."
 _random: Final = random.Random()  # noqa: S311 - ids, as those of spans
 os.register_at_fork(after_in_child=_random.seed)
 _current: ContextVar[Reservation | None] = ContextVar("spanbudget_reservation", default=None)
+_announced: ContextVar["Announced | None"] = ContextVar("spanbudget_announced", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +163,7 @@ def span_labels(parent: context.Context | None) -> Mapping[str, str]:
 
 def link_span(span: Span) -> None:
     """Takes note of a span that starts in the block of a reservation: it is the call, or encloses it."""
-    reservation = _current.get()
+    reservation = _current.get() or _open_announced()
     if reservation is None or reservation.link is not None or span.context is None:
         return
     parent_id = span.parent.span_id if span.parent is not None else 0
@@ -173,6 +174,45 @@ def link_span(span: Span) -> None:
 def current_reservation() -> Reservation | None:
     """The reservation of the block that the caller is in."""
     return _current.get()
+
+
+@dataclass(slots=True, eq=False)
+class Announced:
+    """A reservation that the application has made outside of a block, for the next call of its context.
+
+    Attributes:
+        reservation: The reservation.
+        taken: Whether a call has used it.
+    """
+
+    reservation: Reservation
+    taken: bool = False
+
+    def take(self, *, again: bool) -> bool:
+        """Whether it is for a request that is about to be sent; each is for one call.
+
+        Args:
+            again: Whether the request is a further try of a call.
+        """
+        if self.reservation.state != "open":
+            return False
+        first, self.taken = not self.taken, True
+        return first or again
+
+
+def announce(reservation: Reservation) -> None:
+    """Lets the next call of the caller's context, and the span that describes it, belong to a reservation."""
+    _announced.set(Announced(reservation))
+
+
+def announced_reservation() -> Announced | None:
+    """The last reservation of the caller's context that was made outside of a block."""
+    return _announced.get()
+
+
+def _open_announced() -> Reservation | None:
+    announced = _announced.get()
+    return announced.reservation if announced is not None and announced.reservation.state == "open" else None
 
 
 @contextmanager

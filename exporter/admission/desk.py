@@ -6,6 +6,7 @@ from spanbudget.exporter.admission.engine import Admission
 from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.admission.reservation import Reservation
 from spanbudget.exporter.pipeline import Pipeline
+from spanbudget.processors.errors import SpanBudgetError
 
 if TYPE_CHECKING:
     from spanbudget.exporter.admission.keeper import Keeper
@@ -23,9 +24,21 @@ class PipelineDesk:
         return cast("Keeper", self._pipeline.admission).engine
 
     def reserve(self, request: CallRequest) -> Reservation:
-        """See `Admission.reserve`."""
-        return self.engine.reserve(request)
+        """See `Admission.reserve`; a fault of ours is what `on_store_error` says of a store that fails."""
+        try:
+            return self.engine.reserve(request)
+        except SpanBudgetError:
+            raise
+        except Exception as fault:
+            self.engine.refuse_fault(fault)
+            raise
 
     async def reserve_async(self, request: CallRequest) -> Reservation:
-        """See `Admission.reserve_async`."""
-        return await self.engine.reserve_async(request)
+        """See `Admission.reserve_async`, and `reserve`."""
+        try:
+            return await self.engine.reserve_async(request)
+        except SpanBudgetError:
+            raise
+        except Exception as fault:
+            self.engine.refuse_fault(fault)
+            raise

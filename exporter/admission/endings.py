@@ -12,7 +12,7 @@ from spanbudget.exporter.admission.holdings import Settled
 from spanbudget.exporter.admission.notes import released_text, settled_text
 from spanbudget.exporter.admission.orphans import Found, read_journals
 from spanbudget.exporter.admission.reservation import COST_MAX, Outcome, Reservation, State
-from spanbudget.exporter.admission.settling import ORPHANED, orphaned_call, settled_call, spans_tell, used_of
+from spanbudget.exporter.admission.settling import ORPHANED, orphaned_call, settled_call, used_of
 from spanbudget.exporter.admission.stored_holdings import StoredHoldings
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
@@ -76,8 +76,7 @@ class Endings:
                 f"settle: a cost of {cost} pico-USD is not 0 to {COST_MAX}; the reservation is still open"
             )
         end_ns = self._clock_ns()
-        told = spans_tell(reservation, outcome)
-        text = released_text(reservation) if told else settled_text(reservation, outcome, end_ns)
+        text = settled_text(reservation, outcome, end_ns)
         self._end(Settled(reservation, "settled", outcome, end_ns), text)
 
     def release(self, reservation: Reservation) -> None:
@@ -110,7 +109,7 @@ class Endings:
         """Prices what was settled and gives back what it did not use; on the worker.
 
         Returns:
-            The call to count; None where nothing was spent, or spans tell it.
+            The call to count; None where nothing was spent.
         """
         if settled.reservation.nested is None:
             self._conclude(settled)

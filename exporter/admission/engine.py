@@ -202,9 +202,10 @@ class Admission(Endings):
             leases = asked.route.leases
             poller = self._become_poller(leases, waited)
             try:
-                reservation = self._try(asked)
+                reservation = self._try(asked) if waited.asked else None
                 if reservation is not None:
                     return reservation
+                waited.asked = True
                 waited.writes = self.holdings.writes
                 refusal = self._take(asked) if poller else None
             except LedgerError as error:
@@ -383,6 +384,17 @@ class Admission(Endings):
         self.tallies[names.RESERVATIONS_UNHELD.name, "store"] += 1
         self._held(reservation, self.holdings.hold_anyway)
         return reservation
+
+    def refuse_fault(self, fault: Exception) -> None:
+        """Refuses a call whose admission met a fault of ours, where a budget denies what cannot be checked.
+
+        Raises:
+            BudgetExceeded: A budget with a hard limit says `on_store_error: deny`.
+        """
+        for budget in self.routes.guarding():
+            if (budget.policies.on_store_error or self._on_store_error) == "deny":
+                self.tallies[names.RESERVATIONS_REFUSED.name, "fault"] += 1
+                raise store_failed(budget, "deny", fault) from fault
 
     def journal_optional(self, reservation: Reservation) -> bool:
         """Whether a call may go on where the journal cannot be written."""

@@ -179,7 +179,8 @@ class Holdings:
                 raise
         reservation.owner = self.owner
         self.flying[reservation.id] = reservation
-        self.overshoot += reservation.overshoot
+        if reservation.overshoot:
+            self.overshoot += reservation.overshoot
         for lease, (cost, tokens, requests) in zip(
             reservation.route.leases, reservation.amounts, strict=True
         ):

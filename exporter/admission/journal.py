@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from spanbudget.exporter.ledger.filesystem import allocates
 from spanbudget.exporter.ledger.records import Record
 from spanbudget.exporter.ledger.segment import Segment, line_of
 from spanbudget.processors.errors import LedgerError
@@ -81,6 +82,8 @@ class Journal:
             raise LedgerError(
                 f"journal {path}: {error.strerror or error}; give this user write access and space there"
             ) from error
+        if allocates(self._beside.parent):
+            segment.map()
         if self._segment is not None:
             self._old.append(self._segment)
         self._segment, self._append = segment, segment.append

@@ -125,6 +125,10 @@ class Keeper:
         self._drift = 0
         self._tallies: Counter[tuple[str, str]] = Counter()
 
+    def know(self, resource: Mapping[str, object]) -> None:
+        """Takes note of the attributes of the process's resource, which label its calls."""
+        self.engine.routes.know(resource)
+
     def conclude(self, settled: Settled) -> Observed | None:
         """Prices what was settled; None where nothing was spent, or spans tell it."""
         return self.engine.conclude(settled)

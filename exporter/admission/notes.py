@@ -79,7 +79,7 @@ def sent_text(reservation: Reservation) -> bytes:
 
 
 def released_text(reservation: Reservation) -> bytes:
-    """The line that says that nothing was spent, or that spans tell what was."""
+    """The line that says that nothing was spent."""
     return b'{"r":[%d]}' % reservation.id
 
 

@@ -9,7 +9,7 @@ from spanbudget.exporter.admission import notes
 from spanbudget.exporter.admission.journal import FoundJournal, find_journals
 from spanbudget.exporter.admission.reservation import Outcome, Reservation
 from spanbudget.exporter.admission.routes import Route
-from spanbudget.exporter.admission.settling import HELD_PRICE, SCOPE, orphaned_call, settled_call
+from spanbudget.exporter.admission.settling import SCOPE, orphaned_call, settled_call
 from spanbudget.exporter.ledger.records import Record
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
@@ -84,8 +84,7 @@ def read_journals(beside: Path, namer: Namer, prices: PriceBook) -> Iterator[Fou
     known = {_ids(reservation) for _, reading in read for reservation, _, _ in reading.settled}
     for journal, reading in read:
         tallies: Counter[tuple[str, str]] = Counter()
-        told = (settled_call(one, outcome, namer, prices, end) for one, outcome, end in reading.settled)
-        observed = [one for one in told if one is not None]
+        observed = [settled_call(one, outcome, namer, prices, end) for one, outcome, end in reading.settled]
         for reservation, record in reading.opened.values():
             if _ids(reservation) in known:
                 continue
@@ -125,7 +124,9 @@ def lease_charges(owner: Owner, budgets: BudgetBook, now_ns: int) -> list[Entry]
     for number, (pot, amount) in enumerate(sorted(owner.holds.items()), 1):
         if amount.cost:
             call = _charged_call(owner, number, pot, amount, now_ns)
-            priced = PricedCall(call, amount.cost, 0, 0, 0, 0, HELD_PRICE, "estimated", (ORPHANED_LEASE,))
+            priced = PricedCall(
+                call, amount.cost, 0, 0, 0, 0, names.HELD_PRICE, "estimated", (ORPHANED_LEASE,)
+            )
             entries.append(Entry(entry_id(call), "call", priced, budgets.windows_of(call)))
     return entries
 

@@ -124,13 +124,22 @@ class Routes:
         lease_of: Callable[[Pot, bool], Lease],
     ) -> None:
         self.worst_cases = worst_cases
-        self.resource: Mapping[str, object] = {}
+        self._resource: Mapping[str, object] = {}
         self._budgets = budgets
         self._namer = namer
         self._attribution = attribution
         self._lease_of = lease_of
         self._routes: dict[tuple[object, ...], Route] = {}
         self._labels: dict[tuple[object, ...], Labels] = {}
+
+    def know(self, resource: Mapping[str, object]) -> None:
+        """Takes note of the attributes of the process's resource, which label its calls."""
+        self._resource = dict(resource)
+        self._labels = {}
+
+    def guarding(self) -> tuple[Budget, ...]:
+        """The budgets that may refuse a call."""
+        return tuple(budget for budget in self._budgets.budgets if budget.guards)
 
     def forget(self) -> None:
         """Forgets all routes: budgets have changed."""
@@ -142,7 +151,7 @@ class Routes:
         known = self._labels.get(key)
         if known is None:
             told: dict[str, object] = {**baggage, **dict(labels)}
-            found = dict(self._attribution.labels_of(told, self.resource))
+            found = dict(self._attribution.labels_of(told, self._resource))
             # What the application itself says is a label, whatever the configuration reads from spans.
             found.update(labels)
             if directed is not None:

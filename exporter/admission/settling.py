@@ -7,44 +7,32 @@ from spanbudget.processors.booking import Observed
 from spanbudget.processors.call import NO_USAGE, LLMCall, PricedCall
 from spanbudget.processors.limits import Amount
 from spanbudget.processors.model_names import Namer
+from spanbudget.processors.names_out import HELD_PRICE, TOLD_PRICE
 from spanbudget.processors.overrides import PriceBook
 
 SCOPE: Final = "spanbudget"
 """Instrumentation scope of calls that a reservation tells."""
-TOLD_PRICE: Final = "told:application"
-HELD_PRICE: Final = "held:reservation"
 ORPHANED: Final[Outcome] = (None, None, None, None, None, True, ("orphaned",), "unknown")
 """What is known of a call that nobody settled."""
 WHOLE: Final = Amount(1 << 100, 1 << 100, 1 << 100)
 
 
-def spans_tell(reservation: Reservation, outcome: Outcome) -> bool:
-    """Whether a settlement says nothing of its own, and a span started inside that will."""
-    cost, usage, _, _, _, failed, _, confidence = outcome
-    return reservation.link is not None and cost is None and not failed and (
-        usage is None or confidence == "unknown"
-    )  # fmt: skip
-
-
 def settled_call(
     reservation: Reservation, outcome: Outcome, namer: Namer, prices: PriceBook, end_ns: int
-) -> Observed | None:
-    """The call that a settlement books, with its price; None where spans inside the reservation tell it.
+) -> Observed:
+    """The call that a settlement books, with its price.
 
-    The cases, in this order: the application told the cost; the usage is known and priced; spans tell; what
-    was held is charged as an estimate.
+    The cases, in this order: the application told the cost; the usage is known and priced; what was held is
+    charged as an estimate. Where a span began inside the reservation, the call stands below it, so that both
+    are counted as one, whichever comes first; an estimate gives way to what the span tells.
     """
     cost, usage, response_id, response_model, tier, failed, reasons, confidence = outcome
-    if spans_tell(reservation, outcome):
-        return None
     route = reservation.route
-    trace_id, span_id, parent_id = reservation.link or (
-        reservation.trace_id, reservation.span_id, reservation.parent_id,
-    )  # fmt: skip
+    trace_id, parent_id, _ = reservation.link or (reservation.trace_id, reservation.parent_id, 0)
     named = namer.name(route.provider, route.request_model, response_model)
     call = LLMCall(
-        trace_id, span_id, parent_id, SCOPE, named.provider, named.model, route.request_model, response_model,
-        route.operation, False, tier or route.tier, usage or NO_USAGE,
+        trace_id, reservation.span_id, parent_id, SCOPE, named.provider, named.model, route.request_model,
+        response_model, route.operation, False, tier or route.tier, usage or NO_USAGE,
         confidence if usage is not None else "unknown", reasons, reservation.start_ns,
         max(end_ns, reservation.start_ns), failed, response_id, route.labels, cost,
     )  # fmt: skip
@@ -81,7 +69,7 @@ def orphaned_call(reservation: Reservation) -> Observed:
 
 
 def used_of(observed: Observed | None) -> Amount:
-    """What a settled call takes of what was held; the whole where spans tell it."""
+    """What a settled call takes of what was held; the whole where it has no price."""
     if observed is None or observed.priced is None:
         return WHOLE
     priced = observed.priced

@@ -158,8 +158,6 @@ class StoredHoldings(Holdings):
         """
         draws = _sums(settled)
         try:
-            if clean and self._doubt:
-                self.rejoin(ledger, self.owner, clean=True)
             appended = self._settle(ledger, entries, draws)
         except LedgerError:
             self._keep_held(draws)
@@ -170,6 +168,8 @@ class StoredHoldings(Holdings):
                 self.changed.notify()
         self.worked_at = lease_clock()
         self.writes += 1
+        if clean and self._doubt:  # now that the store works: what is leased is given up for that
+            self.rejoin(ledger, self.owner, clean=True)
         return appended
 
     def put_off(self, settled: Sequence[Settled]) -> None:

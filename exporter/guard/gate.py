@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final, Protocol, TypeAlias
 
-from spanbudget.exporter.admission.context import current_reservation
+from spanbudget.exporter.admission.context import announced_reservation, current_reservation
 from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.guard.attempt import Attempt, Reservation, inside
 from spanbudget.exporter.guard.config import GuardConfig
@@ -19,6 +19,9 @@ Request: TypeAlias = Any
 """A request of httpx or of httpx2; they differ in nothing that is used here."""
 Response: TypeAlias = Any
 """A response of httpx or of httpx2."""
+
+RETRY_HEADER: Final = "x-stainless-retry-count"
+"""Header in which the SDKs count the further tries of a call."""
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class Gate:
         try:
             url = request.url
             target = self._targets.find(request.method, url.host, url.port, url.raw_path)
-            return None if target is None else self._read(request, target)
+            return None if target is None or _is_covered(request) else self._read(request, target)
         except Exception as fault:  # noqa: BLE001 - the border to the application's call
             self.faults.take(fault)
             return None
@@ -150,6 +153,12 @@ def library_of(message: type[Any]) -> ModuleType:
         if module is not None and hasattr(module, "AsyncByteStream"):
             return module
     raise TypeError(f"{message} belongs to no library that is known")
+
+
+def _is_covered(request: Request) -> bool:
+    """Whether the application has made a reservation for this very call."""
+    announced = announced_reservation()
+    return announced is not None and announced.take(again=request.headers.get(RETRY_HEADER, "0") != "0")
 
 
 def _rewritten(request: Request, rewriting: Rewriting) -> Request:

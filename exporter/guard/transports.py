@@ -196,7 +196,7 @@ def _followed(gate: Gate, attempt: Attempt, response: Response, kind: str) -> Re
     if not attempt.answered(response.status_code, response.headers):
         return response
     try:
-        stream = _stream_class(type(response), kind)(response.stream, attempt)
+        stream = _stream_class(response.__class__, kind)(response.stream, attempt)
         if response.is_closed:
             response = _reopened(response, stream)
         else:

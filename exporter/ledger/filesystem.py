@@ -38,6 +38,8 @@ NETWORK_FILESYSTEMS: Final = frozenset(
 )
 """Types in /proc/mounts whose locks and shared memory do not reach every machine."""
 
+_IN_PLACE: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
+"""Types that write where a file is; others copy on write, and may have no room for that."""
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -59,6 +61,22 @@ def filesystem_type(path: Path, mounts: str) -> str | None:
     return best_type
 
 
+def mounted() -> str | None:
+    """The text of /proc/mounts; None where there is none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+
+
+def allocates(path: Path) -> bool:
+    """Whether room that was allocated for a file there is there when it is written to."""
+    mounts = mounted()
+    return mounts is not None and filesystem_type(Path(os.path.realpath(path)), mounts) in _IN_PLACE
+
+
 def refuse_network_filesystem(path: Path, mounts: str | None = None) -> None:
     """Raises where a path is on a network file system.
 
@@ -70,12 +88,9 @@ def refuse_network_filesystem(path: Path, mounts: str | None = None) -> None:
         LedgerError: The file system is one of `NETWORK_FILESYSTEMS`.
     """
     if mounts is None:
-        if not sys.platform.startswith("linux"):
-            return
-        try:
-            mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError:
-            return
+        mounts = mounted()
+    if mounts is None:
+        return
     kind = filesystem_type(Path(os.path.realpath(path)), mounts)
     if kind in NETWORK_FILESYSTEMS:
         raise LedgerError(

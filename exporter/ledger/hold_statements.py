@@ -23,15 +23,20 @@ ORPHANS_FROM_TO: Final = (
     " WHERE r.end_ns = e.end_ns AND r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
 )
 
-SPENT: Final = (
-    "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(cost_pico), 0), coalesce(sum(tokens), 0),"
-    " coalesce(sum(requests), 0) FROM spend WHERE budget = ? AND child = ? AND period = ?"
-    " AND start_ns BETWEEN ? AND ?"
-)
 HELD: Final = (
     "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(cost_pico), 0), coalesce(sum(tokens), 0),"
     " coalesce(sum(requests), 0), count(*) FROM holds WHERE budget = ? AND child = ?"
 )
+STANDING: Final = (
+    "SELECT * FROM (SELECT coalesce(sum(cost_usd), 0), coalesce(sum(cost_pico), 0), coalesce(sum(tokens), 0),"
+    " coalesce(sum(requests), 0) FROM spend WHERE budget = ?1 AND child = ?2 AND period = ?3"
+    " AND start_ns BETWEEN ?4 AND ?5),"
+    " (SELECT coalesce(sum(cost_usd), 0), coalesce(sum(cost_pico), 0), coalesce(sum(tokens), 0),"
+    " coalesce(sum(requests), 0), count(*), coalesce(sum(iif(owner = ?6, cost_usd, 0)), 0),"
+    " coalesce(sum(iif(owner = ?6, cost_pico, 0)), 0), coalesce(sum(iif(owner = ?6, tokens, 0)), 0),"
+    " coalesce(sum(iif(owner = ?6, requests, 0)), 0) FROM holds WHERE budget = ?1 AND child = ?2)"
+)
+"""Spent in the windows of a demand, held by all owners, how many they are, and held by the asking one."""
 RATES: Final = (
     "SELECT cost_until_ns, tokens_until_ns, requests_until_ns FROM rates WHERE budget = ? AND child = ?"
 )

@@ -10,7 +10,7 @@ from typing import Final
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
-from spanbudget.exporter.ledger.rows import Encoder, Value, entry_of, has_rare, storable
+from spanbudget.exporter.ledger.rows import Encoder, Value, entry_of, has_rare, plain, storable
 from spanbudget.exporter.ledger.statements import APPEND_SIZES, SPEND_SIZES, sizes
 from spanbudget.exporter.ledger.store import MEMORY, explained, open_store
 from spanbudget.exporter.ledger.totals import change_rows, split, total_of
@@ -185,8 +185,8 @@ class SqliteLedger:
 
     def _insert(
         self, connection: sqlite3.Connection, entries: Sequence[Entry], fit: Callable[[Value], Value] | None
-    ) -> set[bytes] | None:
-        """Inserts entries; None where all of them were new, or else the ids of those that were."""
+    ) -> set[tuple[int, bytes]] | None:
+        """Inserts entries; None where all of them were new, or else the ends and ids of those that were."""
         if self._encoder.full(len(entries)) or fit is not None:
             self._forget_shapes()
         rare = has_rare(entries)
@@ -201,7 +201,8 @@ class SqliteLedger:
             inserted += connection.execute(self._append_sql[size, rare], piece).rowcount
         if inserted == len(entries):
             return None
-        return {one for (one,) in connection.execute(statements.NEWEST_IDS, (inserted,))}
+        newest = connection.execute(statements.NEWEST_KEYS, (inserted,))
+        return {(int(plain(end_ns) or 0), key) for end_ns, key in newest}
 
     def _forget_shapes(self) -> None:
         """Empties the table of shapes; after a rollback too, which took out the shapes that it had gained."""

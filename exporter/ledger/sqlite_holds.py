@@ -37,15 +37,17 @@ class SqliteHoldLedger(SqliteLedger):
             _settled_sequence(connection, owner)
             grants = []
             for demand in sorted(demands, key=lambda one: one.pot):
-                decision = admit(demand, _standing(connection, demand), now_ns)
+                standing, own = _standing(connection, demand, owner)
+                decision = admit(demand, standing, now_ns)
                 if isinstance(decision, Refusal):
                     return decision
-                grants.append((demand, decision))
-            for demand, grant in grants:
-                _hold(connection, owner, grant.pot, grant.amount)
+                grants.append((demand, decision, own))
+            for demand, grant, own in grants:
+                if any(grant.amount):
+                    _set_hold(connection, owner, grant.pot, own.plus(grant.amount))
                 if any(demand.rates):
                     connection.execute(sql.SET_RATES, (*grant.pot, *grant.busy_until_ns))
-            return [grant for _, grant in grants]
+            return [grant for _, grant, _ in grants]
 
     def settle(self, settlement: Settlement) -> Appended:
         """See `HoldLedger.settle`."""
@@ -165,12 +167,12 @@ def _settled_sequence(connection: sqlite3.Connection, owner: bytes) -> int:
     return int(row[1])
 
 
-def _standing(connection: sqlite3.Connection, demand: Demand) -> Standing:
-    window = (*demand.pot, demand.period, demand.first_ns, demand.last_ns)
-    spent = connection.execute(sql.SPENT, window).fetchone()
-    held = connection.execute(sql.HELD, demand.pot).fetchone()
+def _standing(connection: sqlite3.Connection, demand: Demand, owner: bytes) -> tuple[Standing, Amount]:
+    """What the ledger knows of a pot, and what the asking owner holds of it."""
+    asked = (*demand.pot, demand.period, demand.first_ns, demand.last_ns, owner)
+    row = connection.execute(sql.STANDING, asked).fetchone()
     busy = connection.execute(sql.RATES, demand.pot).fetchone() if any(demand.rates) else None
-    return Standing(_amount(spent), _amount(held), held[4], busy or (0, 0, 0))
+    return Standing(_amount(row), _amount(row[4:]), row[8], busy or (0, 0, 0)), _amount(row[9:])
 
 
 def _hold(connection: sqlite3.Connection, owner: bytes, pot: Pot, change: Amount) -> None:
@@ -178,10 +180,14 @@ def _hold(connection: sqlite3.Connection, owner: bytes, pot: Pot, change: Amount
     row = connection.execute(sql.HOLD, (*pot, owner)).fetchone()
     amount = (_amount(row) if row else Amount()).plus(change).at_least(0)
     if any(amount):
-        usd, pico = divmod(amount.cost, PICO_PER_USD)
-        connection.execute(sql.SET_HOLD, (*pot, owner, usd, pico, amount.tokens, amount.requests))
+        _set_hold(connection, owner, pot, amount)
     elif row:
         connection.execute(sql.DROP_HOLD, (*pot, owner))
+
+
+def _set_hold(connection: sqlite3.Connection, owner: bytes, pot: Pot, amount: Amount) -> None:
+    usd, pico = divmod(amount.cost, PICO_PER_USD)
+    connection.execute(sql.SET_HOLD, (*pot, owner, usd, pico, amount.tokens, amount.requests))
 
 
 def _amount(row: Sequence[int]) -> Amount:

@@ -34,7 +34,7 @@ STANDING: Final = (
     " WHERE r.end_ns = e.end_ns AND r.id = CAST(substr(e.id, 1, 24) || x'01' AS BLOB))"
 )
 
-NEWEST_IDS: Final = "SELECT id FROM entries ORDER BY seq DESC LIMIT ?"
+NEWEST_KEYS: Final = "SELECT end_ns, id FROM entries ORDER BY seq DESC LIMIT ?"
 
 SEQ_RANGE: Final = "SELECT min(seq), max(seq) FROM entries WHERE end_ns >= ?1 AND (?2 IS NULL OR end_ns < ?2)"
 SEQ_RANGE_ALL: Final = "SELECT (SELECT min(seq) FROM entries), (SELECT max(seq) FROM entries)"

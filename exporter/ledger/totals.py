@@ -8,13 +8,14 @@ from spanbudget.processors.ledger import Entry, Spend, SpendKey
 from spanbudget.processors.money import PICO_PER_USD
 
 
-def split(entries: Iterable[Entry], fresh: set[bytes]) -> tuple[list[Entry], frozenset[bytes]]:
-    """Parts the entries to count, the first of each id in `fresh`, from the ids that came again."""
+def split(entries: Iterable[Entry], fresh: set[tuple[int, bytes]]) -> tuple[list[Entry], frozenset[bytes]]:
+    """Parts the entries to count, the first of each end and id in `fresh`, from the ids that came again."""
     left = set(fresh)
     counted, duplicates = [], set()
     for entry in entries:
-        if entry.id in left:
-            left.remove(entry.id)
+        key = (entry.priced.call.end_ns, entry.id)
+        if key in left:
+            left.remove(key)
             counted.append(entry)
         else:
             duplicates.add(entry.id)

@@ -126,6 +126,15 @@ def test_an_entry_twice_in_one_batch_counts_once(ledger):
     assert appended.spend[ALL].requests == 2
 
 
+def test_a_call_that_ends_anew_in_the_batch_that_repeats_it_is_counted(ledger):
+    """The call again, its reversal, and the call with another end and another cost: 7 pico-USD."""
+    first = booked(1, 4)
+    last = booked(1, 7, end_ns=first.priced.call.end_ns + 5)
+    ledger.append([first])
+    ledger.append([first, reversal(first), last])
+    assert ledger.spend([ALL])[ALL].cost == 7
+
+
 def test_a_duplicate_that_names_other_windows_changes_no_total(ledger):
     ledger.append([booked(1)._replace(windows=(MONTH,))])
     again = ledger.append([booked(1)._replace(windows=(MONTH, DAY))])

@@ -150,11 +150,11 @@ def test_a_ledger_without_room_gets_everything_later(tmp_path):
     with pipeline_on(ledger) as pipeline:
         observe(pipeline, 0, 100)
         assert pipeline.flush()
-        limit_pages(pipeline._store._opened(), 1)  # the least that it takes: what the file has now
+        limit_pages(pipeline._store.opened(), 1)  # the least that it takes: what the file has now
         observe(pipeline, 100, 5_000)
         assert not pipeline.flush()
         assert health(pipeline, names.ENTRIES_SPOOLED) > 0
-        limit_pages(pipeline._store._opened(), 1_073_741_823)
+        limit_pages(pipeline._store.opened(), 1_073_741_823)
         until(pipeline.flush)
         assert health(pipeline, names.ENTRIES_LOST) == 0
     assert totals_of(ledger) == expected(tmp_path, 5_100)

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spanbudget.exporter.guard.config import GuardConfig
-from spanbudget.exporter.guard.prompt_bound import bound_prompt
-from spanbudget.exporter.guard.requests import Api, LLMRequest, find_target, read_request
+from spanbudget.exporter.guard.prompt_bound import bound_prompt, plain_bound
+from spanbudget.exporter.guard.requests import (
+    TARGETS_MAX,
+    Api,
+    LLMRequest,
+    Targets,
+    find_target,
+    read_request,
+)
 from spanbudget.exporter.guard.rewriting import rewrite
 
 
@@ -213,6 +220,57 @@ def test_text_never_has_more_tokens_than_its_bound(body: dict[str, Any]) -> None
     bound = bound_prompt(body)
     texts = [value for value in body.values() if isinstance(value, str)]
     assert bound.tokens >= sum(len(text.encode(errors="surrogatepass")) for text in texts)
+
+
+NAMES = st.sampled_from(
+    ["model", "messages", "input", "system", "stop", "user", "tools", "previous_response_id", "prompt"]
+) | st.text(max_size=3)
+PARTS = st.dictionaries(
+    st.sampled_from(["role", "content", "name", "file_id", "type", "image_url", "audio", "cache_control"]),
+    JSON,
+    max_size=3,
+)
+
+
+@given(st.dictionaries(NAMES, JSON | st.lists(PARTS | st.text()), max_size=5), st.booleans())
+def test_the_quick_bound_is_never_below_the_thorough_one(body: dict[str, Any], *, plain: bool) -> None:
+    text = json.dumps(body, ensure_ascii=plain, separators=(",", ":")).encode(errors="surrogatepass")
+    quick, thorough = plain_bound(body, text), bound_prompt(body)
+    if quick is not None:
+        assert thorough.tokens_max is not None
+        assert quick >= thorough.tokens_max
+        assert thorough.cache_writes == "no"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "m", "messages": [{"role": "user", "content": "é" * 500}]},
+        {"model": "m", "input": ["a" * 500, "b" * 500], "encoding_format": "float"},
+        {"model": "m", "input": "a" * 500, "temperature": 0.5, "stream": True},
+    ],
+)
+def test_most_requests_are_bounded_without_a_walk(body: dict[str, Any]) -> None:
+    text = json.dumps(body, ensure_ascii=False).encode()
+    bound = plain_bound(body, text)
+    assert bound is not None
+    assert bound <= bound_prompt(body).tokens + 100
+
+
+def test_an_escaped_text_is_walked_through() -> None:
+    """Its JSON is three times as long as it is."""
+    body = {"messages": [{"role": "user", "content": "é" * 500}]}
+    assert plain_bound(body, json.dumps(body).encode()) is None
+
+
+def test_addresses_are_remembered_up_to_a_limit() -> None:
+    targets = Targets(GuardConfig())
+    paths = [f"/deployments/{number}/chat/completions".encode() for number in range(TARGETS_MAX + 1)]
+    found = [targets.find("POST", "r.openai.azure.com", None, path) for path in paths]
+    assert targets.find("POST", "r.openai.azure.com", None, paths[-1]) is found[-1]
+    assert targets.find("POST", "r.openai.azure.com", None, paths[0]) is not found[0]
+    assert targets.find("GET", "r.openai.azure.com", None, paths[-1]) is None
+    assert targets.find("POST", "example.com", None, paths[-1]) is None
 
 
 def rewritten(url: str, body: dict[str, Any], **changes: Any) -> tuple[dict[str, Any] | None, bytes | None]:

@@ -75,15 +75,6 @@ def test_a_batch_of_any_size_keeps_its_order(ledger, count):
     assert counted(ledger) == count + 1
 
 
-def test_a_call_that_ends_anew_in_the_batch_that_repeats_it_is_counted(ledger):
-    """The call again, its reversal, and the call with another end and another cost: 7 pico-USD."""
-    first = booked(1, 4)
-    last = booked(1, 7, end_ns=first.priced.call.end_ns + 5)
-    ledger.append([first])
-    ledger.append([first, reversed_entry(first), last])
-    assert ledger.spend([ALL])[ALL].cost == 7
-
-
 def test_many_different_shapes_are_kept(ledger):
     made = [booked(number, model=f"m{number}", labels=(("user", f"u{number}"),)) for number in range(3_000)]
     ledger.append(made)
