@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from spanbudget.exporter.admission.context import announce
-from spanbudget.exporter.admission.engine import Admission
 from spanbudget.exporter.admission.keeper import Keeper
 from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.admission.terms import BUDGETS, GRANTS, MARKS, BudgetGrant, Mark
@@ -260,7 +259,7 @@ class BudgetManager:
             max_tokens=count_of(max_tokens, "max_tokens"),
             sent=sent,
         )
-        reservation = self._engine.reserve(request)
+        reservation = self._keeper.engine.reserve(request)
         announce(reservation)
         return BudgetReservation(reservation)
 
@@ -291,7 +290,7 @@ class BudgetManager:
             max_tokens=count_of(max_tokens, "max_tokens"),
             sent=sent,
         )
-        reservation = await self._engine.reserve_async(request)
+        reservation = await self._keeper.engine.reserve_async(request)
         announce(reservation)
         return BudgetReservation(reservation)
 
@@ -315,7 +314,7 @@ class BudgetManager:
         return self._opened.health()
 
     def close(self) -> None:
-        """Writes everything and closes the ledger; the manager opens it again at its next use."""
+        """Writes everything and closes the ledger, until the next use."""
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
             give_up_pipeline(pipeline)
@@ -340,10 +339,6 @@ class BudgetManager:
     @property
     def _keeper(self) -> Keeper:
         return cast("Keeper", self._opened.admission)
-
-    @property
-    def _engine(self) -> Admission:
-        return self._keeper.engine
 
     @property
     def _ledger(self) -> SharedLedger:

@@ -6,7 +6,6 @@ its budget says; else `BudgetExceeded` is raised.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,7 +30,6 @@ from spanbudget.processors.limits import Amount, Refusal
 from spanbudget.processors.model_names import Namer
 from spanbudget.processors.overrides import PriceBook
 
-StorePolicy = str
 POLL_SECONDS: Final = 0.005
 """How often a waiting call asks the store whether other processes have settled (5 ms)."""
 QUEUE_SECONDS: Final = 0.2
@@ -71,7 +69,7 @@ class Admission(Endings):
         prices: PriceBook,
         ledger: Callable[[], HoldLedger],
         sink: SettledSink,
-        on_store_error: StorePolicy,
+        on_store_error: str,
         baggage_keys: Sequence[str] = (),
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -347,14 +345,14 @@ class Admission(Endings):
         return True
 
     def _terms_changed(self) -> bool:
-        """Looks for new grants, resumptions and budgets; whether there are any."""
-        with contextlib.suppress(LedgerError):
-            return self.refresh(self._ledger())
-        return False
+        try:
+            return self.refresh(self._ledger())  # new grants, resumptions, budgets
+        except LedgerError:
+            return False
 
     # Where the store does not answer.
 
-    def _policy(self, route: Route) -> StorePolicy:
+    def _policy(self, route: Route) -> str:
         told = {budget.policies.on_store_error or self._on_store_error for budget in route.budgets}
         return "deny" if "deny" in told else "lease_only" if "lease_only" in told else self._on_store_error
 

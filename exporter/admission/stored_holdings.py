@@ -121,7 +121,7 @@ class StoredHoldings(Holdings):
             journal = Journal(self._beside, owner)
             now = lease_clock()
             try:
-                expires_ns = self._expiry_ns()
+                expires_ns = self._clock_ns() + int(self._lease_seconds * 1e9)
                 self._ledger().join(Owner(owner, journal.path, expires_ns, 0, {}))
             except LedgerError:
                 journal.close(keep=False)
@@ -136,9 +136,6 @@ class StoredHoldings(Holdings):
         self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
         self._renew_at = now + self._lease_seconds / 3
         self._sequence = 0
-
-    def _expiry_ns(self) -> int:
-        return self._clock_ns() + int(self._lease_seconds * 1e9)
 
     # Writing.
 
@@ -309,7 +306,7 @@ class StoredHoldings(Holdings):
                 self._note_open(reservation, journal)
                 reservation.owner = owner
         try:
-            holder = Owner(owner, journal.path, self._expiry_ns(), 0, held)
+            holder = Owner(owner, journal.path, self._clock_ns() + int(self._lease_seconds * 1e9), 0, held)
             ledger.reopen(lost, [*reversals, *entries], holder)
         except LedgerError:
             with self.lock:  # the store knows the lost one still, and what it had leased
@@ -347,7 +344,7 @@ class StoredHoldings(Holdings):
             return
         owner = self.owner
         try:
-            ledger.renew(owner, self._expiry_ns())
+            ledger.renew(owner, self._clock_ns() + int(self._lease_seconds * 1e9))
         except OwnerLostError:
             self.rejoin(ledger, owner)
             return

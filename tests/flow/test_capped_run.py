@@ -21,6 +21,8 @@ import pytest
 
 from spanbudget.exporter.demo.provider import FakeProvider
 
+pytestmark = pytest.mark.server
+
 CALL = Decimal("0.0008725")
 AGENT = """
     import sys

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from spanbudget.processors.attribution import Attribution
-from spanbudget.processors.booking import Booker, Booking
+from spanbudget.processors.booking import Booker, Booking, Observed
 from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.call import LLMCall, Usage
 from spanbudget.processors.counting import CallCounter
@@ -173,11 +173,16 @@ class Books:
         )
         self.bookings: list[Booking] = []
 
-    def book(self, spans: Iterable[SpanRecord], now_ns: int = NOON_NS, batch: int = 100) -> "Books":
+    def book(
+        self, spans: Iterable[SpanRecord | Observed], now_ns: int = NOON_NS, batch: int = 100
+    ) -> "Books":
         """Books spans in batches, as the pipeline does: read, ask the ledger, decide, append."""
         spans = list(spans)
         for start in range(0, len(spans), batch):
-            observed = [self.booker.read(one) for one in spans[start : start + batch]]
+            observed = [
+                one if isinstance(one, Observed) else self.booker.read(one)
+                for one in spans[start : start + batch]
+            ]
             for since_ns, until_ns in self.booker.unloaded(observed, now_ns):
                 self.booker.remember(self.ledger.standing(since_ns, until_ns, limit=20_000))
             bookings = [self.booker.book(one, now_ns) for one in observed]

@@ -52,7 +52,7 @@ def test_a_hard_limit_holds_under_threads(provider: FakeProvider, tmp_path: Path
             return ask_until_refused(client, stream=number % 2 == 0)
 
     with BudgetManager(config=config) as manager:
-        guard = install(manager._engine, config_for(provider.url))
+        guard = install(manager._keeper.engine, config_for(provider.url))
         with ThreadPoolExecutor(4) as pool:
             refusals = list(pool.map(work, range(4)))
         assert manager.flush()
@@ -79,7 +79,7 @@ def test_the_last_of_the_budget_can_be_used(provider: FakeProvider, tmp_path: Pa
         BudgetManager(config=config) as manager,
         openai.OpenAI(base_url=f"{provider.url}/v1", api_key="k") as client,
     ):
-        install(manager._engine, config_for(provider.url))
+        install(manager._keeper.engine, config_for(provider.url))
         ask_until_refused(client)
 
     assert len(provider.answered) >= 21

@@ -232,9 +232,9 @@ PARTS = st.dictionaries(
 )
 
 
-@given(st.dictionaries(NAMES, JSON | st.lists(PARTS | st.text()), max_size=5), st.booleans())
-def test_the_quick_bound_is_never_below_the_thorough_one(body: dict[str, Any], *, plain: bool) -> None:
-    text = json.dumps(body, ensure_ascii=plain, separators=(",", ":")).encode(errors="surrogatepass")
+@given(body=st.dictionaries(NAMES, JSON | st.lists(PARTS | st.text()), max_size=5), escaped=st.booleans())
+def test_the_quick_bound_is_never_below_the_thorough_one(body: dict[str, Any], *, escaped: bool) -> None:
+    text = json.dumps(body, ensure_ascii=escaped, separators=(",", ":")).encode(errors="surrogatepass")
     quick, thorough = plain_bound(body, text), bound_prompt(body)
     if quick is not None:
         assert thorough.tokens_max is not None
