@@ -271,9 +271,8 @@ class Admission(Endings):
             return
         index = [lease.pot for lease in asked.route.leases].index(refusal.pot)
         budget, need = asked.route.budgets[index], asked.amounts[index]
-        waits = budget.policies.wait_ms / 1000
         retry = (refusal.retry_after_ns or 0) / 1e9
-        if refusal.reason == "rate" and retry <= min(waits, waited.left):
+        if refusal.reason == "rate" and retry <= waited.left:
             waited.sleep(retry)
             return
         money = refusal.measure == "cost" and refusal.reason in ("limit", "too_large")
