@@ -44,7 +44,7 @@ class Settled:
 
     def __init__(self, reservation: Reservation, state: State, outcome: Outcome | None, end_ns: int) -> None:
         self.reservation = reservation
-        self.state = state
+        self.state: State = state
         self.outcome = outcome
         self.end_ns = end_ns
         self.observed: Observed | None = None

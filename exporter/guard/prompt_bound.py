@@ -133,11 +133,9 @@ def plain_bound(body: Mapping[str, Any], text: bytes) -> int | None:
     if not _PLAIN_KEYS.issuperset(body) or _ESCAPE in text:  # an escaped text may be three times as long
         return None
     objects = 1
-    for name, value in body.items():
-        kind = type(value)
-        if kind in _SCALARS:
-            continue
-        if kind is not list or name not in _PLAIN_LISTS:
+    for name in [name for name, value in body.items() if type(value) not in _SCALARS]:
+        value = body[name]
+        if type(value) is not list or name not in _PLAIN_LISTS:
             return None
         for item in value:
             if type(item) is dict:

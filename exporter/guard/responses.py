@@ -90,7 +90,9 @@ class AnswerReader:
         if self._inflate is not None:
             data = self._inflate.decompress(data)
         if self._events is None:
-            self._keep(data)
+            self._whole += data
+            if len(self._whole) > WHOLE_BYTES_MAX or self._cut:
+                self._shorten()
             return data
         pieces = list(self._events.feed(data))
         if not self._drops_usage:
@@ -139,9 +141,8 @@ class AnswerReader:
             answer.take(self._api, event)
         return event
 
-    def _keep(self, data: bytes) -> None:
-        self._whole += data
-        if len(self._whole) > WHOLE_BYTES_MAX or (self._cut and len(self._whole) > 2 * TAIL_BYTES):
+    def _shorten(self) -> None:
+        if not self._cut or len(self._whole) > 2 * TAIL_BYTES:
             self._cut = True
             del self._whole[:-TAIL_BYTES]
 

@@ -150,7 +150,8 @@ def test_a_refused_call_costs_nothing(tmp_path: Path, *, instrumented: bool) -> 
     prometheus = "{exporter: prometheus, prometheus: {port: 0}}"
     with world(tmp_path, instrumented=instrumented, budgets=TINY, metrics=prometheus) as here:
         for ask in (chat, chat_stream, embed, respond, message, message_stream_manager):
-            with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as refused:
+            errors: Any = (openai.APIStatusError, anthropic.APIStatusError)
+            with pytest.raises(errors) as refused:
                 ask(here)
             assert refused.value.status_code == 402
             assert isinstance(refused.value.__cause__, BudgetExceeded)

@@ -33,6 +33,18 @@ def demand(need: int, want: int = 0, *, limit: int | None = 1_000, rate: int | N
     )
 
 
+def granted(asked: Demand, known: Standing) -> Grant:
+    decision = admit(asked, known, NOW_NS)
+    assert isinstance(decision, Grant)
+    return decision
+
+
+def refused(asked: Demand, known: Standing) -> Refusal:
+    decision = admit(asked, known, NOW_NS)
+    assert isinstance(decision, Refusal)
+    return decision
+
+
 def standing(spent: int = 0, held: int = 0, holders: int = 0, busy_ns: int = 0) -> Standing:
     return Standing(Amount(spent), Amount(held), holders, (busy_ns, 0, 0))
 
@@ -40,9 +52,10 @@ def standing(spent: int = 0, held: int = 0, holders: int = 0, busy_ns: int = 0) 
 @pytest.mark.parametrize(("need", "fits"), [(300, True), (301, False)])
 def test_what_is_left_can_be_held_and_no_more(need, fits):
     """1000 less 500 spent less 200 held are 300."""
-    decision = admit(demand(need), standing(500, 200), NOW_NS)
-    assert isinstance(decision, Grant) is fits
-    if not fits:
+    if fits:
+        assert granted(demand(need), standing(500, 200)).amount.cost == need
+    else:
+        decision = refused(demand(need), standing(500, 200))
         assert (decision.reason, decision.available, decision.limit) == ("limit", 300, 1_000)
 
 
@@ -54,23 +67,23 @@ def test_more_than_the_limit_never_fits(need, reason):
 
 
 @pytest.mark.parametrize(
-    ("holders", "granted"),
+    ("holders", "amount"),
     [(0, 250), (1, 250), (2, 125), (5, 100)],
 )
-def test_a_lease_takes_its_share_of_a_quarter(holders, granted):
+def test_a_lease_takes_its_share_of_a_quarter(holders, amount):
     """1000 are left: a quarter of it shared by the holders, and 100 are needed."""
-    assert admit(demand(100, 900), standing(holders=holders), NOW_NS).amount.cost == granted
+    assert granted(demand(100, 900), standing(holders=holders)).amount.cost == amount
 
 
-@pytest.mark.parametrize(("spent", "granted", "tight"), [(850, 100, False), (851, 100, True)])
-def test_near_its_limit_a_budget_leases_nothing(spent, granted, tight):
+@pytest.mark.parametrize(("spent", "amount", "tight"), [(850, 100, False), (851, 100, True)])
+def test_near_its_limit_a_budget_leases_nothing(spent, amount, tight):
     """After 100 of 150 are held, 50 are left, 5 % of 1000; of 149, 49 are: less than 5 %."""
-    decision = admit(demand(100, 900), standing(spent), NOW_NS)
-    assert (decision.amount.cost, decision.tight) == (granted, tight)
+    decision = granted(demand(100, 900), standing(spent))
+    assert (decision.amount.cost, decision.tight) == (amount, tight)
 
 
 def test_what_is_not_limited_is_granted_as_wanted():
-    assert admit(demand(5, 50, limit=None), standing(10**15), NOW_NS).amount == Amount(50)
+    assert granted(demand(5, 50, limit=None), standing(10**15)).amount == Amount(50)
 
 
 @pytest.mark.parametrize("spent", [999, 1_000])
@@ -143,7 +156,7 @@ def test_a_rate_refuses_with_the_time_to_wait():
     decision = admit(demand(10, limit=None, rate=60), standing(busy_ns=busy_ns), NOW_NS)
     assert isinstance(decision, Refusal)
     assert (decision.reason, decision.available, decision.retry_after_ns) == ("rate", 5, 5_000_000_000)
-    assert admit(demand(61, limit=None, rate=60), standing(), NOW_NS).reason == "too_large"
+    assert refused(demand(61, limit=None, rate=60), standing()).reason == "too_large"
 
 
 # Worst cases.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def config_path(url, tmp_path) -> Path:
     return path
 
 
-def start(what: str, config: Path, count: int) -> Iterator[subprocess.Popen[str]]:
+def start(what: str, config: Path, count: int) -> Iterator[Any]:
     for _ in range(count):
         yield subprocess.Popen(
             [sys.executable, CHILD, what, config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

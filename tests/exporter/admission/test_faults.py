@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_reserving import reached
@@ -26,14 +27,14 @@ HARD = "[{name: a, max_cost: 1, period: total, hard_limit: true}]"
 
 
 @pytest.fixture
-def child(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def child(tmp_path) -> Iterator[Callable[..., Any]]:
     """Starts children on the ledger of `opened`; each has said `ready`, or its first line."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Any] = []
 
-    def start(what: str, budgets: str = HARD, ledger: str = "") -> subprocess.Popen[str]:
+    def start(what: str, budgets: str = HARD, ledger: str = "") -> Any:
         config = tmp_path / "child.yaml"
         config.write_text(f"ledger: {{url: 'sqlite:///{tmp_path}/ledger.db'{ledger}}}\nbudgets: {budgets}\n")
-        process = subprocess.Popen(
+        process: Any = subprocess.Popen(
             [sys.executable, CHILD, what, config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         started.append(process)

@@ -270,6 +270,7 @@ def test_a_context_caps_its_block_and_labels_it(opened):
             manager.reserve(cost="0.2").settle(cost="0.2")
         with pytest.raises(BudgetExceeded, match="context"):
             manager.reserve(cost="0.2")
+    assert budget is not None
     assert pico_to_usd(budget.spent) == Decimal("0.4")
     assert budget.reserved == 0
     assert spent(manager, "a", "user=alice") == Decimal("0.4")
