@@ -226,6 +226,7 @@ def make_admission(
         holdings.lease_of,
     )
     routes.know({**resource, **pipeline.resource})
+    told = config.ledger.model_fields_set
     engine = admission_of(
         holdings=holdings,
         routes=routes,
@@ -234,7 +235,7 @@ def make_admission(
         prices=prices,
         ledger=lambda: limits.open(pipeline),
         sink=pipeline,
-        on_store_error=config.ledger.on_store_error,
+        on_store_error=config.ledger.on_store_error if "on_store_error" in told else None,
         baggage_keys=config.baggage_keys,
         clock_ns=clock_ns,
     )

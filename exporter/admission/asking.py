@@ -1,6 +1,7 @@
 """A call on its way through admission, and how long it may still wait."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spanbudget.exporter.admission.context import Caller
@@ -9,6 +10,7 @@ from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.admission.routes import Route
 from spanbudget.exporter.admission.worst_case import WorstCase
 from spanbudget.processors.budget_state import Terms
+from spanbudget.processors.budgets import Budget
 from spanbudget.processors.limits import UNLIMITED, Amount, Demand, Limits
 
 
@@ -94,3 +96,18 @@ def demand_of(route: Route, index: int, need: Amount, want: Amount, terms: Terms
         suspends=terms.limits if budget.auto_suspend and not terms.reopened else UNLIMITED,
         closed=terms.closed,
     )
+
+
+def strictest(budgets: Sequence[Budget], default: str | None) -> str:
+    """What happens to a call of these budgets while the store cannot be used: the strictest decides.
+
+    Args:
+        budgets: The budgets that may refuse the call.
+        default: What holds where a budget does not say; None lets a hard limit hold (`lease_only`: what is
+            leased can be spent, and no more), and lets the calls of others pass.
+    """
+    told = {
+        budget.policies.on_store_error or default or ("lease_only" if budget.hard_limit else "allow")
+        for budget in budgets
+    }
+    return next((policy for policy in ("deny", "lease_only") if policy in told), "allow")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from spanbudget.exporter.admission.asking import Asked, Waiting, demand_of
+from spanbudget.exporter.admission.asking import Asked, Waiting, demand_of, strictest
 from spanbudget.exporter.admission.context import NO_BLOCKS, caller_of, nested_budgets, new_id
 from spanbudget.exporter.admission.endings import Endings, SettledSink
 from spanbudget.exporter.admission.holdings import lease_clock
@@ -50,7 +50,8 @@ class Admission(Endings):
         prices: Prices what is settled; used by one thread at a time.
         ledger: Gives the ledger that is asked for money.
         sink: Brings settlements into the ledger.
-        on_store_error: What happens while the ledger cannot be used, where a budget does not say.
+        on_store_error: What happens while the ledger cannot be used, where a budget does not say; see
+            `strictest`.
         baggage_keys: Baggage entries that are labels.
         clock_ns: Nanoseconds since the epoch.
 
@@ -69,7 +70,7 @@ class Admission(Endings):
         prices: PriceBook,
         ledger: Callable[[], HoldLedger],
         sink: SettledSink,
-        on_store_error: str,
+        on_store_error: str | None,
         baggage_keys: Sequence[str] = (),
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -199,6 +200,7 @@ class Admission(Endings):
         while True:
             leases = asked.route.leases
             poller = self._become_poller(leases, waited)
+            refusal: Refusal | LedgerError | None = None
             try:
                 reservation = self._try(asked) if waited.asked else None
                 if reservation is not None:
@@ -207,12 +209,14 @@ class Admission(Endings):
                 waited.writes = self.holdings.writes
                 refusal = self._take(asked) if poller else None
             except LedgerError as error:
-                return self._without_store(asked, error)
+                refusal = error
             finally:
                 if poller:
                     self._step_down(leases)
             if isinstance(refusal, Refusal):
                 self._refused(asked, refusal, waited)
+            elif refusal is not None and (unasked := self._without_store(asked, refusal, waited)):
+                return unasked
 
     def _become_poller(self, leases: Sequence[Lease], waited: "Waiting") -> bool:
         """One call at a time asks the store for a budget that has refused; the others wait for it."""
@@ -352,8 +356,7 @@ class Admission(Endings):
     # Where the store does not answer.
 
     def _policy(self, route: Route) -> str:
-        told = {budget.policies.on_store_error or self._on_store_error for budget in route.budgets}
-        return "deny" if "deny" in told else "lease_only" if "lease_only" in told else self._on_store_error
+        return strictest(route.budgets, self._on_store_error)
 
     def _join(self, asked: Asked) -> None:
         try:
@@ -367,17 +370,18 @@ class Admission(Endings):
         self.tallies[names.RESERVATIONS_REFUSED.name, "store"] += 1
         return store_failed(asked.route.budgets[0], self._policy(asked.route), error)
 
-    def _without_store(self, asked: Asked, error: LedgerError) -> Reservation:
-        """What the policy says while the store cannot be used."""
+    def _without_store(self, asked: Asked, error: LedgerError, waited: Waiting) -> Reservation | None:
+        """What the policy says while the store cannot be used; None where it is worth trying again."""
         policy = self._policy(asked.route)
         self.tallies[names.STORE_POLICY_USED.name, policy] += 1
-        if policy == "deny":
-            raise self._store_refusal(asked, error) from error
         reservation = self._made(asked)
-        if self._held(reservation, self.holdings.hold_unasked):
+        if policy != "deny" and self._held(reservation, self.holdings.hold_unasked):
             return reservation
-        if policy == "lease_only":
-            raise self._store_refusal(asked, error) from error
+        if policy != "allow":
+            if waited.over:
+                raise self._store_refusal(asked, error) from error
+            waited.sleep(QUEUE_SECONDS)
+            return None
         self.tallies[names.RESERVATIONS_UNHELD.name, "store"] += 1
         self._held(reservation, self.holdings.hold_anyway)
         return reservation
@@ -386,10 +390,10 @@ class Admission(Endings):
         """Refuses a call whose admission met a fault of ours, where a budget denies what cannot be checked.
 
         Raises:
-            BudgetExceeded: A budget with a hard limit says `on_store_error: deny`.
+            BudgetExceeded: A budget does not say `on_store_error: allow`.
         """
         for budget in self.routes.guarding():
-            if (budget.policies.on_store_error or self._on_store_error) == "deny":
+            if strictest((budget,), self._on_store_error) != "allow":
                 self.tallies[names.RESERVATIONS_REFUSED.name, "fault"] += 1
                 raise store_failed(budget, "deny", fault) from fault
 

@@ -72,10 +72,12 @@ class Journal:
         path = Path(f"{self.path}-{self._number:06}.journal")
         segment = None
         try:
-            segment = Segment.create(path)
+            # It gets its name once it is locked: whoever looks for journals of the dead never sees it unlocked.
+            segment = Segment.create(path.with_name(f"{path.name}.new"))
             if segment is None:
                 raise LedgerError(f"journal {path}: another process has taken it; start again")
             segment.append(b"".join(map(line_of, ({"owner": self._owner.hex()}, *records))))
+            segment.rename(path)
         except OSError as error:
             if segment is not None:
                 segment.delete()

@@ -76,6 +76,15 @@ class Segment:
             segment.path = new_path
         return segment
 
+    def rename(self, path: Path) -> None:
+        """Gives the file another name.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        self.path.rename(path)
+        self.path = path
+
     @classmethod
     def _locked(cls, path: Path, descriptor: int) -> "Segment | None":
         try:
