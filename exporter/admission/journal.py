@@ -72,7 +72,7 @@ class Journal:
         path = Path(f"{self.path}-{self._number:06}.journal")
         segment = None
         try:
-            # It gets its name once it is locked: whoever looks for journals of the dead never sees it unlocked.
+            # It gets its name once it is locked: who looks for journals of the dead never sees it unlocked.
             segment = Segment.create(path.with_name(f"{path.name}.new"))
             if segment is None:
                 raise LedgerError(f"journal {path}: another process has taken it; start again")
