@@ -22,6 +22,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from spanbudget.exporter.ledger import open_ledger
 
+pytestmark = pytest.mark.server  # each starts a program as users do, and an OTLP receiver
+
 COST = 3_500_000_000
 """Pico-USD of one call."""
 
