@@ -218,7 +218,7 @@ class Admission(Endings):
             elif refusal is not None and (unasked := self._without_store(asked, refusal, waited)):
                 return unasked
 
-    def _become_poller(self, leases: Sequence[Lease], waited: "Waiting") -> bool:
+    def _become_poller(self, leases: Sequence[Lease], waited: Waiting) -> bool:
         """One call at a time asks the store for a budget that has refused; the others wait for it."""
         holdings = self.holdings
         with holdings.lock:
@@ -265,7 +265,7 @@ class Admission(Endings):
 
     # Where the store says no.
 
-    def _refused(self, asked: Asked, refusal: Refusal, waited: "Waiting") -> None:
+    def _refused(self, asked: Asked, refusal: Refusal, waited: Waiting) -> None:
         """Waits, clamps or downgrades; returns where it is worth trying again.
 
         Raises:
@@ -294,7 +294,7 @@ class Admission(Endings):
         self.tallies[names.RESERVATIONS_REFUSED.name, refusal.reason] += 1
         raise exceeded(budget, refusal, need, self._clock_ns())
 
-    def _gives_back(self, waited: "Waiting") -> bool:
+    def _gives_back(self, waited: Waiting) -> bool:
         """Writes what this process has settled and gives back what it has free; whether there was any."""
         if waited.returns >= RETURNS_MAX:
             return False
@@ -305,9 +305,7 @@ class Admission(Endings):
         waited.returns += 1
         return True
 
-    def _fits(
-        self, asked: Asked, budget: Budget, available: int, refusal: Refusal, waited: "Waiting"
-    ) -> bool:
+    def _fits(self, asked: Asked, budget: Budget, available: int, refusal: Refusal, waited: Waiting) -> bool:
         """Clamps a call to what is there, once that is as much as such calls mostly take, or time is up."""
         if budget.policies.on_exceed != "clamp":
             return False

@@ -20,7 +20,7 @@ from spanbudget.exporter.admission.writing import Writing
 from spanbudget.exporter.entry_store import EntryWriter, SharedLedger
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Observed
-from spanbudget.processors.budget_state import BudgetState, Terms
+from spanbudget.processors.budget_state import Terms
 from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.holds import Owner
 from spanbudget.processors.ledger import Entry
@@ -50,10 +50,6 @@ class Books(Protocol):
 
     def write_back(self) -> None:
         """Writes what is to be released, without entries."""
-        ...
-
-    def budget_states(self) -> list[BudgetState]:
-        """How full every budget is."""
         ...
 
 

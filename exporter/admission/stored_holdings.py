@@ -121,8 +121,7 @@ class StoredHoldings(Holdings):
             journal = Journal(self._beside, owner)
             now = lease_clock()
             try:
-                expires_ns = self._clock_ns() + int(self._lease_seconds * 1e9)
-                self._ledger().join(Owner(owner, journal.path, expires_ns, 0, {}))
+                self._ledger().join(Owner(owner, journal.path, self._expires_ns(), 0, {}))
             except LedgerError:
                 journal.close(keep=False)
                 raise
@@ -133,9 +132,16 @@ class StoredHoldings(Holdings):
         self.owner = owner
         if self._journal is not journal:
             self._turn_page(journal)
+        self._live_on(now)
+        self._sequence = 0
+
+    def _live_on(self, now: float) -> None:
+        """Takes note that the store lets the holds live from now on."""
         self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
         self._renew_at = now + self._lease_seconds / 3
-        self._sequence = 0
+
+    def _expires_ns(self) -> int:
+        return self._clock_ns() + int(self._lease_seconds * 1e9)
 
     # Writing.
 
@@ -229,18 +235,6 @@ class StoredHoldings(Holdings):
                 for lease in self._leases.values()
             )
 
-    def retire(self) -> None:
-        """Lets everything that is free be given back with the next write."""
-        with self.lock:
-            for lease in self._leases.values():
-                lease.last_used = 0.0
-
-    def distrust(self) -> None:
-        """Lets every lease be asked for anew: a budget has changed."""
-        with self.lock:
-            for lease in self._leases.values():
-                lease.fresh_until = 0.0
-
     def rejoin(
         self,
         ledger: HoldLedger,
@@ -306,7 +300,7 @@ class StoredHoldings(Holdings):
                 self._note_open(reservation, journal)
                 reservation.owner = owner
         try:
-            holder = Owner(owner, journal.path, self._clock_ns() + int(self._lease_seconds * 1e9), 0, held)
+            holder = Owner(owner, journal.path, self._expires_ns(), 0, held)
             ledger.reopen(lost, [*reversals, *entries], holder)
         except LedgerError:
             with self.lock:  # the store knows the lost one still, and what it had leased
@@ -344,13 +338,12 @@ class StoredHoldings(Holdings):
             return
         owner = self.owner
         try:
-            ledger.renew(owner, self._clock_ns() + int(self._lease_seconds * 1e9))
+            ledger.renew(owner, self._expires_ns())
         except OwnerLostError:
             self.rejoin(ledger, owner)
             return
         with self.lock:
-            self._safe_until = now + self._lease_seconds - min(SKEW_SECONDS_MAX, self._lease_seconds / 10)
-            self._renew_at = now + self._lease_seconds / 3
+            self._live_on(now)
 
     def tidy(self) -> None:
         """Deletes journals of which everything is in the ledger.

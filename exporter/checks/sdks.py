@@ -9,6 +9,7 @@ from spanbudget.exporter.admission.request import CallRequest
 from spanbudget.exporter.checks.finding import Finding
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.guard.install import install, uninstall
+from spanbudget.processors.errors import ReservationError
 
 AREA: Final = "guard"
 _PATCHED: Final = "_self_wrapper"
@@ -54,14 +55,17 @@ _WAY_OUT: Final = (
 )
 
 
+_NOBODY: Final = "doctor only looks what is guarded: it holds no money, neither for a call to {}"
+
+
 class _NobodyAsks:
     """Stands where calls are reserved; there are none."""
 
     def reserve(self, request: CallRequest) -> NoReturn:
-        raise NotImplementedError(request)
+        raise ReservationError(_NOBODY.format(request.model))
 
     async def reserve_async(self, request: CallRequest) -> NoReturn:
-        raise NotImplementedError(request)
+        raise ReservationError(_NOBODY.format(request.model))
 
 
 def check_sdks(config: Config) -> Iterator[Finding]:

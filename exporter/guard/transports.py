@@ -52,14 +52,8 @@ async def send_async(
     return _followed(gate, attempt, response, "AsyncByteStream")
 
 
-class GuardTransport:
-    """Guards one transport of httpx or httpx2, for clients that are not to be guarded as a whole.
-
-    Args:
-        inner: The transport that sends; a `MockTransport` as well.
-        reserving: Who holds money.
-        config: Which hosts are guarded; None takes the known ones.
-    """
+class _Guarding:
+    """A transport around another one, with a gate of its own."""
 
     def __init__(self, inner: Any, reserving: Reserving, config: GuardConfig | None = None) -> None:
         self.inner = inner
@@ -71,6 +65,16 @@ class GuardTransport:
         transport = cls(inner, gate.reserving, gate.config)
         transport.gate = gate
         return transport
+
+
+class GuardTransport(_Guarding):
+    """Guards one transport of httpx or httpx2, for clients that are not to be guarded as a whole.
+
+    Args:
+        inner: The transport that sends; a `MockTransport` as well.
+        reserving: Who holds money.
+        config: Which hosts are guarded; None takes the known ones.
+    """
 
     def handle_request(self, request: Request) -> Response:
         """Sends a request; a refused one is answered with 402."""
@@ -92,19 +96,8 @@ class GuardTransport:
         self.inner.__exit__(kind, error, trace)
 
 
-class AsyncGuardTransport:
-    """The same for an asynchronous transport."""
-
-    def __init__(self, inner: Any, reserving: Reserving, config: GuardConfig | None = None) -> None:
-        self.inner = inner
-        self.gate = Gate(reserving, config)
-
-    @classmethod
-    def through(cls, gate: Gate, inner: Any) -> Self:
-        """A transport that shares a gate."""
-        transport = cls(inner, gate.reserving, gate.config)
-        transport.gate = gate
-        return transport
+class AsyncGuardTransport(_Guarding):
+    """The same for an asynchronous transport; see `GuardTransport` for the arguments."""
 
     async def handle_async_request(self, request: Request) -> Response:
         """Sends a request; a refused one is answered with 402."""

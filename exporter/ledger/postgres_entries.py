@@ -20,6 +20,7 @@ from spanbudget.exporter.ledger.postgres_values import (
     texts,
 )
 from spanbudget.exporter.ledger.rows import COUNTS, OWN, RARE, Encoder, has_rare
+from spanbudget.exporter.ledger.totals import split
 from spanbudget.processors.ledger import NO_SPEND, Appended, Entry, Spend, SpendKey
 
 _INSERTS: Final = {rare: sql.insert_entries(rare=rare) for rare in (False, True)}
@@ -178,12 +179,4 @@ def _split(entries: Sequence[Entry], inserted: Sequence[Answer]) -> tuple[Sequen
         for name in names or ():
             end_ns, _, entry_key = name.partition(" ")
             fresh.add((int(end_ns), bytes.fromhex(entry_key)))
-    counted, duplicates = [], set()
-    for entry in entries:
-        key = (entry.priced.call.end_ns, entry.id)
-        if key in fresh:
-            fresh.remove(key)
-            counted.append(entry)
-        else:
-            duplicates.add(entry.id)
-    return counted, frozenset(duplicates)
+    return split(entries, fresh)

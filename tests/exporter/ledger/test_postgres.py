@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from hold_requests import ME, NOW_NS, counted, join
 from ledger_calls import ALL, booked, in_child, random_entries, reversed_entry
 from postgres_server import PASSWORD, PASSWORD_IN_URL
 from sqlalchemy import create_engine
@@ -17,11 +18,10 @@ from sqlalchemy.pool import StaticPool
 
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.backfill import count_existing
-from spanbudget.exporter.ledger.inspection import ModelUse, model_uses
+from spanbudget.exporter.ledger.inspection import model_uses
 from spanbudget.exporter.ledger.postgres import PostgresLedger
 from spanbudget.exporter.ledger.schema import metadata
 from spanbudget.exporter.ledger.store import SCHEMA_VERSION, VERSION_TABLE
-from spanbudget.exporter.ledger.touched import touched_calls
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.errors import LedgerError, LedgerSchemaError
 from spanbudget.processors.holds import Owner
@@ -32,29 +32,12 @@ from spanbudget.processors.periods import Period
 
 pytestmark = pytest.mark.postgres
 
-NOW_NS = 1_790_000_000_000_000_000
-ME = b"m" * 16
-POT = Pot("production")
-
 
 @pytest.fixture
 def ledger(postgres_url) -> Iterator[PostgresLedger]:
     opened = PostgresLedger(postgres_url)
     yield opened
     opened.close()
-
-
-def counted(ledger: PostgresLedger) -> int:
-    return ledger.spend([ALL]).get(ALL, Spend()).requests
-
-
-def asking(cost: int, limit: int = 100) -> Demand:
-    amount = Amount(cost)
-    return Demand(POT, "total", 0, 0, Limits(limit), amount, amount)
-
-
-def join(ledger: PostgresLedger) -> None:
-    ledger.join(Owner(ME, "journal", NOW_NS, 0, {}))
 
 
 def test_entries_and_totals_are_there_after_opening_again(ledger, postgres_url):
@@ -290,37 +273,6 @@ def test_a_user_without_rights_is_explained(postgres, empty):
         with pytest.raises(LedgerError, match=r"guest:\*\*\*@.*GRANT it CREATE"):
             PostgresLedger(f"postgresql://guest:guest@127.0.0.1:{postgres.port}/{empty}")
         connection.execute("DROP USER guest")
-
-
-def test_touched_calls_come_standing_and_by_end_time(ledger):
-    made = [booked(number) for number in (5, 3, 4, 1, 2)]
-    ledger.append(made)
-    touched = touched_calls(ledger)
-    touched.touch([made[0], made[1], made[3], made[3], booked(9)])
-    touched.touch([made[3]])
-    touched.touch([])
-    assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 1, 0)]
-    ledger.append([reversed_entry(made[1])])
-    assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 0)]
-
-
-def test_touched_calls_come_in_pieces(ledger):
-    made = random_entries(1, 1_700)
-    ledger.append(made)
-    touched = touched_calls(ledger)
-    touched.touch(made)
-    assert sum(1 for _ in touched.standing()) == 1_700
-
-
-def test_models_are_listed_with_their_calls_without_a_cost(ledger):
-    """Calls 1 and 2 of one model with 150 tokens each; call 3 is reversed; call 4 is too early."""
-    unknown = [booked(n, None, model="new", provider=None) for n in (1, 2)]
-    gone, early = booked(3, None, model="gone"), booked(4, None, model="early", end_ns=5)
-    ledger.append([*unknown, gone, early])
-    ledger.append([reversed_entry(gone)])
-    last = unknown[1].priced.call.end_ns
-    assert model_uses(ledger, 6) == [ModelUse("new", None, 2, 2, 300, last)]
-    assert [one.model for one in model_uses(ledger)] == ["new", "early"]
 
 
 def test_a_budget_that_is_new_begins_with_what_the_ledger_holds(postgres_url, caplog):

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from cut_wire import CutWire
+from hold_requests import ME, NOW_NS, POT, asking, counted, join
 from ledger_calls import ALL, booked, in_child, random_entries
 from postgres_server import PASSWORD
 
@@ -16,14 +17,10 @@ from spanbudget.exporter.ledger.postgres_session import BEGIN
 from spanbudget.exporter.ledger.postgres_store import Statement
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.holds import Owner, OwnerLostError, Settlement
-from spanbudget.processors.ledger import Entry, Spend
-from spanbudget.processors.limits import Amount, Demand, Limits, Pot, admit
+from spanbudget.processors.ledger import Entry
+from spanbudget.processors.limits import Amount, admit
 
 pytestmark = pytest.mark.postgres
-
-NOW_NS = 1_790_000_000_000_000_000
-ME = b"m" * 16
-POT = Pot("production")
 
 
 @pytest.fixture
@@ -31,19 +28,6 @@ def ledger(postgres_url) -> Iterator[PostgresLedger]:
     opened = PostgresLedger(postgres_url)
     yield opened
     opened.close()
-
-
-def counted(ledger: PostgresLedger) -> int:
-    return ledger.spend([ALL]).get(ALL, Spend()).requests
-
-
-def asking(cost: int, limit: int = 100) -> Demand:
-    amount = Amount(cost)
-    return Demand(POT, "total", 0, 0, Limits(limit), amount, amount)
-
-
-def join(ledger: PostgresLedger) -> None:
-    ledger.join(Owner(ME, "journal", NOW_NS, 0, {}))
 
 
 def until_it_works(ledger: PostgresLedger, entries: list[Entry]) -> int:

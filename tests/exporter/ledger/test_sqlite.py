@@ -7,13 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_calls import ALL, MONTH, booked, in_child, random_entries, reversed_entry
+from ledger_calls import ALL, MONTH, booked, in_child, random_entries
 
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.filesystem import filesystem_type, refuse_network_filesystem
-from spanbudget.exporter.ledger.inspection import ModelUse, integrity, model_uses
+from spanbudget.exporter.ledger.inspection import integrity
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
-from spanbudget.exporter.ledger.touched import TouchedCalls
 from spanbudget.processors.errors import LedgerError
 from spanbudget.processors.ledger import Spend
 
@@ -245,36 +244,6 @@ def test_settled_money_survives_kill_9(tmp_path, batches):
 @pytest.mark.parametrize("seed", range(SOAK_ROUNDS))
 def test_settled_money_survives_kill_9_at_any_moment(tmp_path, seed):
     kill_while_appending(tmp_path / "ledger.db", seed, random.Random(seed).randrange(1, 301))
-
-
-def test_touched_calls_come_standing_and_by_end_time(ledger):
-    made = [booked(number) for number in (5, 3, 4, 1, 2)]
-    ledger.append(made)
-    touched = TouchedCalls(ledger)
-    touched.touch([made[0], made[1], made[3], made[3], booked(9)])
-    touched.touch([made[3]])
-    assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 1, 0)]
-    ledger.append([reversed_entry(made[1])])
-    assert [entry.priced for entry in touched.standing()] == [made[n].priced for n in (3, 0)]
-
-
-def test_touched_calls_come_in_pieces(ledger):
-    made = random_entries(1, 1_700)
-    ledger.append(made)
-    touched = TouchedCalls(ledger)
-    touched.touch(made)
-    assert sum(1 for _ in touched.standing()) == 1_700
-
-
-def test_models_are_listed_with_their_calls_without_a_cost(ledger):
-    """Calls 1 and 2 of one model with 150 tokens each; call 3 is reversed; call 4 is too early."""
-    unknown = [booked(n, None, model="new", provider=None) for n in (1, 2)]
-    gone, early = booked(3, None, model="gone"), booked(4, None, model="early", end_ns=5)
-    ledger.append([*unknown, gone, early])
-    ledger.append([reversed_entry(gone)])
-    last = unknown[1].priced.call.end_ns
-    assert model_uses(ledger, 6) == [ModelUse("new", None, 2, 2, 300, last)]
-    assert [one.model for one in model_uses(ledger)] == ["new", "early"]
 
 
 MOUNTS = r"""
