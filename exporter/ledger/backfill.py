@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol, runtime_checkable
 
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
-from spanbudget.exporter.ledger.sqlite_recount import SqliteRecounted
 from spanbudget.processors.budgets import Budget, BudgetBook
 from spanbudget.processors.ledger import Entry, Ledger
 
@@ -77,11 +75,10 @@ def count_existing(ledger: Ledger, budgets: Sequence[Budget], now_ns: int) -> li
     Raises:
         LedgerError: The ledger cannot be read or written.
     """
-    store = SqliteRecounted(ledger) if isinstance(ledger, SqliteLedger) else ledger
-    if not isinstance(store, RecountedLedger) or not _changed(store, budgets):
+    if not isinstance(ledger, RecountedLedger) or not _changed(ledger, budgets):
         return []
     found = False
-    with store.recounting() as recount:
+    with ledger.recounting() as recount:
         changed = _changed(recount, budgets)  # another process may just have done it
         since = {budget.name: budget.period.span(now_ns).start_ns for budget in changed}
         for name, start_ns in since.items():

@@ -11,6 +11,7 @@ from typing import Final
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.lookup import find
 from spanbudget.exporter.ledger.rows import Encoder, Value, entry_of, has_rare, plain, storable
+from spanbudget.exporter.ledger.sqlite_recount import SqliteRecount
 from spanbudget.exporter.ledger.statements import APPEND_SIZES, SPEND_SIZES, sizes
 from spanbudget.exporter.ledger.store import MEMORY, explained, open_store
 from spanbudget.exporter.ledger.totals import change_rows, split, total_of
@@ -122,6 +123,17 @@ class SqliteLedger:
             seen = page[-1][0]
             for row in page:
                 yield entry_of(row[1:])
+
+    def noted(self, keys: Iterable[str]) -> dict[str, str]:
+        """See `backfill.RecountedLedger.noted`."""
+        with self.reading() as connection:
+            return SqliteRecount(self, connection).noted(keys)
+
+    @contextmanager
+    def recounting(self) -> Iterator[SqliteRecount]:
+        """See `backfill.RecountedLedger.recounting`."""
+        with self.writing() as connection:
+            yield SqliteRecount(self, connection)
 
     def close(self) -> None:
         """See `Ledger.close`."""

@@ -2,35 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from spanbudget.exporter.ledger import statements
 from spanbudget.exporter.ledger.rows import entry_of
-from spanbudget.exporter.ledger.sqlite import SqliteLedger
 from spanbudget.exporter.ledger.totals import change_rows
 from spanbudget.processors.ledger import Entry
 
-
-class SqliteRecounted:
-    """A SQLite ledger whose totals can be counted anew.
-
-    Args:
-        ledger: An open ledger.
-    """
-
-    def __init__(self, ledger: SqliteLedger) -> None:
-        self._ledger = ledger
-
-    def noted(self, keys: Iterable[str]) -> dict[str, str]:
-        """See `backfill.RecountedLedger.noted`."""
-        with self._ledger.reading() as connection:
-            return SqliteRecount(self._ledger, connection).noted(keys)
-
-    @contextmanager
-    def recounting(self) -> Iterator["SqliteRecount"]:
-        """See `backfill.RecountedLedger.recounting`."""
-        with self._ledger.writing() as connection:
-            yield SqliteRecount(self._ledger, connection)
+if TYPE_CHECKING:
+    from spanbudget.exporter.ledger.sqlite import SqliteLedger
 
 
 class SqliteRecount:
@@ -41,7 +21,7 @@ class SqliteRecount:
         connection: Its connection, inside a transaction where anything is changed.
     """
 
-    def __init__(self, ledger: SqliteLedger, connection: sqlite3.Connection) -> None:
+    def __init__(self, ledger: "SqliteLedger", connection: sqlite3.Connection) -> None:
         self._ledger = ledger
         self._connection = connection
 
