@@ -91,3 +91,25 @@ class BudgetExceeded(SpanBudgetError):  # noqa: N818 - the name that users know 
         self.reserved = reserved
         self.window_end_ns = window_end_ns
         self.retry_after_seconds = retry_after_seconds
+
+
+class ExpressionError(SpanBudgetError):
+    """An expression of a rule cannot be read, or uses what is not supported.
+
+    Attributes:
+        line: Line in the expression, from 1; None where it is not known.
+        column: Column in that line, from 1; None where it is not known.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class EvaluationError(SpanBudgetError):
+    """An expression cannot be evaluated on the series that there are; nothing has changed."""
+
+
+class AlertStoreError(SpanBudgetError):
+    """The state of alerts cannot be read or written; the message names the ledger and the way out."""
