@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError
 
 from spanbudget.exporter import config_yaml as tree
+from spanbudget.exporter.alerting.config import AlertingConfig, RuleEntries, rule_paths
 from spanbudget.exporter.config_fields import Line
 from spanbudget.exporter.config_problems import problem_of
 from spanbudget.exporter.config_sections import (
@@ -49,6 +50,8 @@ class Config(Section):
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     guard: GuardConfig = Field(default_factory=GuardConfig)
+    rules: RuleEntries = ()
+    alerting: AlertingConfig = Field(default_factory=AlertingConfig)
     budget_configs: tuple[BudgetConfig, ...] = Field(alias="budgets", default=())
 
     @cached_property
@@ -113,7 +116,8 @@ def load_config(path: str | Path) -> Config:
         raise ConfigurationError(
             [f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]
         ) from None
-    return parse_config(text, str(path))
+    config = parse_config(text, str(path))
+    return config.model_copy(update={"rules": rule_paths(config.rules, Path(path).parent)})
 
 
 def configuration_of(

@@ -210,6 +210,7 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         undo.pop_all()
     if running.instruments:
         running.instruments.bind(running.pipeline, running.faults)
+        running.pipeline.budget_series.record = running.instruments.record
     _hook()
     return running
 

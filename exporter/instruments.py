@@ -4,16 +4,17 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
+from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal, attributes_of
 from spanbudget.processors import names_out as names
+from spanbudget.processors.budget_readings import BUDGET_READINGS, BudgetReading
 from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.names_out import Kind, Metric
 
@@ -27,7 +28,17 @@ FLUSH_SECONDS_MAX: Final = 0.25
 """How long a collection waits for spans that are still on their way; then it shows what there is."""
 
 Health: TypeAlias = Mapping[tuple[str, str], int]
-_BudgetReading: TypeAlias = Callable[[BudgetState], float | None]
+Point: TypeAlias = tuple[Metric, Mapping[str, str], float]
+"""A metric, the attributes of one data point, and its value in the metric's unit."""
+BUDGET_TOTALS: Final = (names.BUDGET_CALLS, names.BUDGET_COST_USD)
+DURATIONS: Final = (names.REQUEST_DURATION, names.BUDGET_REQUEST_DURATION)
+DERIVED: Final = (
+    names.BUDGET_PEAK,
+    names.BUDGET_ELAPSED,
+    names.BUDGET_PROJECTED_USD,
+    names.BUDGET_BURN_RATE,
+)
+"""What the evaluator of rules works out; no more points than `BUDGET_STATES_MAX` budgets have."""
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +56,10 @@ class Readings(Protocol):
 
     def budget_states(self) -> Iterable[BudgetState]:
         """How full the budgets are."""
+        ...
+
+    def budget_totals(self) -> Iterable["Point"]:
+        """What this process's own calls cost each budget."""
         ...
 
     def health(self) -> Health:
@@ -68,26 +83,12 @@ class _Snapshot:
     rows: Sequence[_Row] = ()
     budgets: Sequence[tuple[dict[str, str], BudgetState]] = ()
     health: Health | None = None
+    points: Mapping[Metric, Sequence[tuple[Mapping[str, str], float]]] = field(default_factory=dict)
 
 
 _NOTHING: Final = _Snapshot()
 _NO_EXEMPLAR: Final = set_span_in_context(INVALID_SPAN)
 """Not an empty context: the SDK takes that for "the current one", and would name an unrelated span."""
-
-_BUDGET_READINGS: Final[tuple[tuple[Metric, _BudgetReading], ...]] = (
-    (names.BUDGET_LIMIT_USD, attrgetter("limit_cost")),
-    (names.BUDGET_SPENT_USD, attrgetter("spent.cost")),
-    (names.BUDGET_RESERVED_USD, attrgetter("reserved")),
-    (names.BUDGET_REMAINING_USD, attrgetter("remaining_cost")),
-    (names.BUDGET_UTILIZATION, attrgetter("utilization")),
-    (names.BUDGET_LIMIT_TOKENS, attrgetter("limit_tokens")),
-    (names.BUDGET_SPENT_TOKENS, lambda state: None if state.limit_tokens is None else state.spent.tokens),
-    (names.BUDGET_LIMIT_REQUESTS, attrgetter("limit_requests")),
-    (
-        names.BUDGET_SPENT_REQUESTS,
-        lambda state: None if state.limit_requests is None else state.spent.requests,
-    ),
-)
 
 
 class BudgetInstruments:
@@ -109,25 +110,42 @@ class BudgetInstruments:
         self._now_ns = now_ns
         self._source: Readings | None = None
         self._more: Callable[[], Health] = dict
+        self._derived: Callable[[], Iterable[Point]] = tuple
         self._snapshot = _NOTHING
         self._unknown: set[str] = set()
         self._hidden = 0
         self._create_series(meter)
-        for metric, reading in _BUDGET_READINGS:
+        for metric in BUDGET_TOTALS:
+            _create(meter, metric, self._points_callback(metric))
+        self._histograms = {metric: _histogram(meter, metric) for metric in DURATIONS}
+        for metric, reading in BUDGET_READINGS:
             _create(meter, metric, self._budget_callback(metric, reading))
+        for metric in DERIVED:
+            _create(meter, metric, self._points_callback(metric))
         for metric in names.SELF_METRICS:
             _create(meter, metric, self._health_callback(metric))
 
-    def bind(self, source: Readings | None, more: Callable[[], Health] = dict) -> None:
+    def bind(
+        self,
+        source: Readings | None,
+        more: Callable[[], Health] = dict,
+        derived: Callable[[], Iterable[Point]] = tuple,
+    ) -> None:
         """Shows this source from now on, and nothing where it is None.
 
         Args:
             source: What to read.
             more: Further health, of parts that the source does not know.
+            derived: What the evaluator of rules works out; nothing where this process is not the one.
         """
         self._source = source
         self._more = more
+        self._derived = derived
         self._snapshot = _NOTHING
+
+    def record(self, metric: Metric, value: float, attributes: Mapping[str, str]) -> None:
+        """Takes a value of one of the histograms, in its unit."""
+        self._histograms[metric].record(value, attributes, _NO_EXEMPLAR)
 
     def _create_series(self, meter: Meter) -> None:
         _create(meter, names.COST_USD, self._observe_cost)
@@ -151,13 +169,22 @@ class BudgetInstruments:
     def _observe_requests(self, _options: CallbackOptions) -> list[Observation]:
         return [Observation(row.total.requests, row.attributes, row.context) for row in self._snapshot.rows]
 
-    def _budget_callback(self, metric: Metric, reading: _BudgetReading) -> "_Callback":
+    def _budget_callback(self, metric: Metric, reading: BudgetReading) -> "_Callback":
         def observe(_options: CallbackOptions) -> list[Observation]:
             values = ((attributes, reading(state)) for attributes, state in self._snapshot.budgets)
             return [
                 Observation(value / metric.divisor, attributes, _NO_EXEMPLAR)
                 for attributes, value in values
                 if value is not None
+            ]
+
+        return observe
+
+    def _points_callback(self, metric: Metric) -> "_Callback":
+        def observe(_options: CallbackOptions) -> list[Observation]:
+            return [
+                Observation(value, dict(attributes), _NO_EXEMPLAR)
+                for attributes, value in self._snapshot.points.get(metric, ())
             ]
 
         return observe
@@ -193,7 +220,7 @@ class BudgetInstruments:
         source.flush(FLUSH_SECONDS_MAX)
         oldest_ns = self._now_ns() - EXEMPLAR_AGE_SECONDS_MAX * names.NANO
         rows = [
-            _Row(_series_attributes(key), total, _context(total.exemplar, oldest_ns))
+            _Row(attributes_of(key), total, _context(total.exemplar, oldest_ns))
             for key, total in source.series()
         ]
         states = sorted(source.budget_states(), key=attrgetter("utilization"), reverse=True)
@@ -201,7 +228,10 @@ class BudgetInstruments:
         health[names.BUDGETS_HIDDEN.name, ""] = max(0, len(states) - BUDGET_STATES_MAX)
         self._warn_of_unknown(health)
         budgets = [(_budget_attributes(state), state) for state in states[:BUDGET_STATES_MAX]]
-        return _Snapshot(rows, budgets, health)
+        points: dict[Metric, list[tuple[Mapping[str, str], float]]] = {}
+        for metric, attributes, value in (*source.budget_totals(), *self._derived()):
+            points.setdefault(metric, []).append((attributes, value))
+        return _Snapshot(rows, budgets, health, points)
 
     def _warn_of_unknown(self, health: Health) -> None:
         unknown = {name for name, _ in health} - _SELF_NAMES - self._unknown
@@ -221,26 +251,19 @@ def _create(meter: Meter, metric: Metric, callback: _Callback) -> None:
     create(metric.name, [callback], metric.unit, metric.description)
 
 
+def _histogram(meter: Meter, metric: Metric) -> Histogram:
+    bounds = names.DURATION_BOUNDS_SECONDS
+    return meter.create_histogram(
+        metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=bounds
+    )
+
+
 def _admitted(reason: str, admitted: set[str]) -> str:
     """The reason itself, or `other` where its metric has enough reasons without it; for good, either way."""
     if reason not in admitted and len(admitted) >= REASONS_MAX:
         return names.OTHER
     admitted.add(reason)
     return reason
-
-
-def _series_attributes(key: SeriesKey) -> dict[str, str]:
-    attributes = {
-        names.PROVIDER: key.provider,
-        names.MODEL: key.model,
-        names.OPERATION: key.operation,
-        names.TIER: key.tier,
-        names.OUTCOME: key.outcome,
-        names.CONFIDENCE: key.confidence,
-    }
-    for label, value in key.labels:
-        attributes[names.LABEL_ATTRIBUTES.get(label, label)] = value
-    return attributes
 
 
 def _budget_attributes(state: BudgetState) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanbudget.exporter.admission.holdings import Settled
+from spanbudget.exporter.budget_series import BudgetSeriesBook
 from spanbudget.exporter.budget_states import budget_states
 from spanbudget.exporter.entry_store import EntryStore, SharedLedger
 from spanbudget.exporter.ledger.records import call_to_record, record_to_call, record_to_entry
@@ -78,6 +79,11 @@ class Pipeline:
         max_unflushed_ms: How old spend may get before it is in the ledger, milliseconds.
         make_admission: Makes what admits calls, now and after a fork; None where no call is ever asked for.
         clock_ns: Nanoseconds since the epoch.
+
+    Attributes:
+        resource: What the resource says about this process.
+        on_booked: Called by the worker after each batch that had calls; it must not wait for anything.
+        budget_series: What this process's own calls cost each budget.
     """
 
     def __init__(
@@ -92,6 +98,8 @@ class Pipeline:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.resource: Mapping[str, object] = {}
+        self.on_booked: Callable[[], None] = _nothing
+        self.budget_series = BudgetSeriesBook()
         self._make_admission = make_admission
         self._make_parts = make_parts
         self._store = store
@@ -105,6 +113,7 @@ class Pipeline:
     def _begin(self) -> None:
         """The state that a process starts with, and a forked child starts with again."""
         self._parts = self._make_parts()
+        self.budget_series.begin_anew()
         self._queue: deque[ReadableSpan | Settled] = deque()
         self._settled: list[Settled] = []  # of the batch that is being booked
         self._hurry = False
@@ -264,10 +273,13 @@ class Pipeline:
             writer = self.admission.writer(settled) if self.admission is not None else None
             duplicates = self._store.append(entries, writer) if entries or settled else frozenset()
             self._unflushed_since_ns = None
-            add = self._parts.series.add
+            add, add_to_budgets = self._parts.series.add, self.budget_series.add
             for entry, was_sampled in zip(entries, sampled, strict=True):
                 if entry.id not in duplicates:
                     add(entry, sampled=was_sampled)
+                    add_to_budgets(entry)
+        if entries:
+            self.on_booked()
 
     def _booked(self, batch: Sequence[Observed], now_ns: int) -> tuple[list[Entry], list[bool]]:
         """The entries of a batch, and whether the span behind each is exported; keeps nothing else alive."""
@@ -445,6 +457,10 @@ class Pipeline:
         """The totals of this process's own calls."""
         return self._parts.series.totals()
 
+    def budget_totals(self) -> Iterable[tuple[names.Metric, Mapping[str, str], float]]:
+        """What this process's own calls cost each budget: (metric, attributes, value)."""
+        return self.budget_series.totals()
+
     def admits(self) -> bool:
         """False while spend cannot be kept and `on_store_error` is not `allow`: ask before a costly call."""
         return not self._store.refusing
@@ -492,6 +508,10 @@ class Pipeline:
         with self._work:
             entry: Entry | None = self._parts.counter.first_described(trace_id, span_id)
             return entry.priced if entry is not None else None
+
+
+def _nothing() -> None:
+    """Nobody waits for what is booked."""
 
 
 def _observed(record: Mapping[str, Any]) -> Observed:

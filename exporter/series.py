@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from spanbudget.processors import names_out as names
 from spanbudget.processors.call import Labels, LLMCall, PricedCall
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.names_out import OTHER, OUTCOME_ERROR, OUTCOME_OK, UNKNOWN
@@ -23,7 +24,8 @@ _CATCH_ALL: Final = 6
 _MEMO_MAX: Final = 8192
 """Most combinations that are remembered; unbounded labels such as a session would fill memory otherwise."""
 
-_Source: TypeAlias = tuple[str | None, str | None, str, str | None, bool, str, Labels]
+SeriesSource: TypeAlias = tuple[str | None, str | None, str, str | None, bool, str, Labels]
+"""Provider, model, operation, tier, whether it failed, confidence of the cost, labels."""
 
 
 class SeriesKey(NamedTuple):
@@ -115,13 +117,83 @@ class _Series:
         return self.shown
 
 
+class SeriesKeys:
+    """Decides which dimensions the series of a call has; values beyond a limit become `other`.
+
+    A value that was admitted stays admitted and one that was not never is, so a reversal always meets the
+    series of its call.
+
+    Args:
+        labels: The attribution labels that become dimensions, in this order.
+        max_label_values: Most distinct values of one dimension, at least 1.
+        series_max: Most series, None for `SERIES_MAX`; calls of further ones go to a series that is `other`
+            in every dimension.
+    """
+
+    def __init__(
+        self, labels: Sequence[str], max_label_values: int, *, series_max: int | None = None
+    ) -> None:
+        self._labels = tuple(labels)
+        self._values_max = max_label_values
+        self._series_max = (SERIES_MAX if series_max is None else series_max) - _CATCH_ALL
+        self._known: set[SeriesKey] = set()
+        self._values: dict[str, set[str]] = {}
+
+    def key_of(self, source: SeriesSource) -> tuple[SeriesKey, tuple[str, ...]]:
+        """The series of a combination, and the dimensions that overflowed."""
+        provider, model, operation, tier, failed, confidence, labels = source
+        own = dict(labels)
+        over: list[str] = []
+        key = SeriesKey(
+            self._admit("provider", provider, over),
+            self._admit("model", model, over),
+            self._admit("operation", operation, over),
+            self._admit("tier", tier, over),
+            OUTCOME_ERROR if failed else OUTCOME_OK,
+            confidence,
+            tuple((name, self._admit(name, own.get(name), over)) for name in self._labels),
+        )
+        if key not in self._known and len(self._known) >= self._series_max:
+            others = tuple((name, OTHER) for name in self._labels)
+            key = SeriesKey(OTHER, OTHER, OTHER, OTHER, key.outcome, key.confidence, others)
+            over.append("series")
+        self._known.add(key)
+        return key, tuple(over)
+
+    def _admit(self, dimension: str, value: str | None, over: list[str]) -> str:
+        """The value itself, or `other` where its dimension has enough values without it."""
+        if value is None:
+            return UNKNOWN
+        values = self._values.setdefault(dimension, set())
+        if value in values:
+            return value
+        if len(values) >= self._values_max:
+            over.append(dimension)
+            return OTHER
+        values.add(value)
+        return value
+
+
+def attributes_of(key: SeriesKey) -> dict[str, str]:
+    """The attributes of a series' data points."""
+    attributes = {
+        names.PROVIDER: key.provider,
+        names.MODEL: key.model,
+        names.OPERATION: key.operation,
+        names.TIER: key.tier,
+        names.OUTCOME: key.outcome,
+        names.CONFIDENCE: key.confidence,
+    }
+    for label, value in key.labels:
+        attributes[names.LABEL_ATTRIBUTES.get(label, label)] = value
+    return attributes
+
+
 class SeriesBook:
     """Accumulates the ledger entries that this process itself booked.
 
-    One thread adds (the pipeline's worker), any thread reads. A dimension with more than `max_label_values`
-    distinct values, and a process with more than `SERIES_MAX` series, puts the rest under `other`; such calls
-    are counted in `overflowed()`. A value that was admitted stays admitted and one that was not never is, so
-    a reversal always meets the series of its call.
+    One thread adds (the pipeline's worker), any thread reads. Calls whose series is not all their own, see
+    `SeriesKeys`, are counted in `overflowed()`.
 
     Args:
         labels: The attribution labels that become dimensions, in this order.
@@ -129,11 +201,9 @@ class SeriesBook:
     """
 
     def __init__(self, labels: Sequence[str], max_label_values: int) -> None:
-        self._labels = tuple(labels)
-        self._values_max = max_label_values
-        self._memo: dict[_Source, tuple[_Series, tuple[str, ...]]] = {}
+        self._keys = SeriesKeys(labels, max_label_values)
+        self._memo: dict[SeriesSource, tuple[_Series, tuple[str, ...]]] = {}
         self._series: dict[SeriesKey, _Series] = {}
-        self._values: dict[str, set[str]] = {}
         self._overflowed: Counter[str] = Counter()
         self._reading = threading.Lock()
 
@@ -194,39 +264,11 @@ class SeriesBook:
         series.output -= usage.output or 0
         series.requests -= 1
 
-    def _find(self, source: _Source) -> tuple[_Series, tuple[str, ...]]:
+    def _find(self, source: SeriesSource) -> tuple[_Series, tuple[str, ...]]:
         """The series of a combination, opened where it is new, and the dimensions that overflowed."""
-        provider, model, operation, tier, failed, confidence, labels = source
-        own = dict(labels)
-        over: list[str] = []
-        key = SeriesKey(
-            self._admit("provider", provider, over),
-            self._admit("model", model, over),
-            self._admit("operation", operation, over),
-            self._admit("tier", tier, over),
-            OUTCOME_ERROR if failed else OUTCOME_OK,
-            confidence,
-            tuple((name, self._admit(name, own.get(name), over)) for name in self._labels),
-        )
-        if key not in self._series and len(self._series) >= SERIES_MAX - _CATCH_ALL:
-            others = tuple((name, OTHER) for name in self._labels)
-            key = SeriesKey(OTHER, OTHER, OTHER, OTHER, key.outcome, key.confidence, others)
-            over.append("series")
+        key, over = self._keys.key_of(source)
         series = self._series.setdefault(key, _Series())
         if len(self._memo) >= _MEMO_MAX:
             self._memo.clear()
-        found = self._memo[source] = (series, tuple(over))
+        found = self._memo[source] = (series, over)
         return found
-
-    def _admit(self, dimension: str, value: str | None, over: list[str]) -> str:
-        """The value itself, or `other` where its dimension has enough values without it."""
-        if value is None:
-            return UNKNOWN
-        values = self._values.setdefault(dimension, set())
-        if value in values:
-            return value
-        if len(values) >= self._values_max:
-            over.append(dimension)
-            return OTHER
-        values.add(value)
-        return value

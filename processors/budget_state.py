@@ -62,6 +62,7 @@ class BudgetState:
         auto_suspend: Whether being exceeded suspends the budget.
         closed: Whether somebody has suspended the budget.
         reopened: Whether somebody has resumed it in this window: being exceeded does not suspend it again.
+        is_rolling: Whether the window moves on at every moment, instead of ending for the next one.
     """
 
     budget: str
@@ -76,6 +77,7 @@ class BudgetState:
     auto_suspend: bool
     closed: bool = False
     reopened: bool = False
+    is_rolling: bool = False
 
     @property
     def remaining_cost(self) -> int | None:

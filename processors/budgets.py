@@ -224,6 +224,7 @@ class BudgetBook:
             auto_suspend=rule.auto_suspend,
             closed=terms.closed,
             reopened=terms.reopened,
+            is_rolling=rule.period.kind == "rolling",
         )
 
     def _learn(self, labels: Labels, identity: CallIdentity) -> "_Route":

@@ -15,6 +15,8 @@ class Kind(Enum):
 
     COUNTER = "counter"
     """Only grows while a process lives, and starts at 0 with it; sum it over processes."""
+    HISTOGRAM = "histogram"
+    """Counts values by size; only grows, like a counter."""
     GAUGE = "gauge"
     """Goes up and down; those of budgets show shared state, so take the maximum over processes."""
 
@@ -38,6 +40,20 @@ class Metric:
     kind: Kind
     divisor: int = 1
     reason: str = "spanbudget.reason"
+
+
+def prometheus_name(metric: Metric) -> str:
+    """The name that Prometheus has for a metric, scraped or by OTLP; a histogram's without `_bucket`."""
+    name = metric.name.replace(".", "_")
+    return f"{name}_total" if metric.kind is Kind.COUNTER else name
+
+
+def prometheus_label(attribute: str) -> str:
+    """The label that Prometheus has for an attribute of a data point."""
+    text = "".join(
+        character if character.isalnum() and character.isascii() else "_" for character in attribute
+    )
+    return f"_{text}" if text[:1].isdigit() else text
 
 
 METER: Final = "spanbudget"
@@ -140,6 +156,83 @@ BUDGET_LIMIT_REQUESTS: Final = Metric(
 )
 BUDGET_SPENT_REQUESTS: Final = Metric(
     "llm.budget.spent.requests", "{request}", "Calls of a budget in its current window", Kind.GAUGE
+)
+
+# What the elected evaluator of rules works out about budgets.
+BUDGET_PEAK: Final = Metric(
+    "llm.budget.peak.ratio",
+    "{ratio}",
+    "The fullest that a budget has been in its current window, by its present limit",
+    Kind.GAUGE,
+)
+BUDGET_ELAPSED: Final = Metric(
+    "llm.budget.elapsed.ratio", "{ratio}", "The part of a budget's current window that has passed", Kind.GAUGE
+)
+BUDGET_PROJECTED_USD: Final = Metric(
+    "llm.budget.projected.usd",
+    "{USD}",
+    "What a budget will have spent at the end of its window, by quantile",
+    Kind.GAUGE,
+)
+BUDGET_BURN_RATE: Final = Metric(
+    "llm.budget.burn_rate",
+    "{ratio}",
+    "Spend of a trailing time over what the limit allows in that time: at 1 the limit lasts just as long as"
+    " the window",
+    Kind.GAUGE,
+)
+BUDGET_COST_USD: Final = Metric(
+    "llm.budget.cost.usd", "{USD}", "Cost of the calls of a budget, of all processes", Kind.COUNTER, PICO
+)
+BUDGET_CALLS: Final = Metric(
+    "llm.budget.calls", "{call}", "LLM calls of a budget, of all processes", Kind.COUNTER
+)
+REQUEST_DURATION: Final = Metric(
+    "llm.request.duration.seconds", "{second}", "Duration of LLM calls", Kind.HISTOGRAM, NANO
+)
+BUDGET_REQUEST_DURATION: Final = Metric(
+    "llm.budget.request.duration.seconds",
+    "{second}",
+    "Duration of the LLM calls of a budget, of all processes",
+    Kind.HISTOGRAM,
+    NANO,
+)
+BURN_WINDOW: Final = "llm.budget.burn_window"
+"""Attribute: the length of the trailing time, `1h`."""
+BURN_WINDOWS: Final[Mapping[str, int]] = {
+    "10m": 600, "30m": 1_800, "1h": 3_600, "2h": 7_200, "6h": 21_600, "1d": 86_400, "3d": 259_200,
+}  # fmt: skip
+"""The trailing times, in seconds."""
+QUANTILE: Final = "llm.projection.quantile"
+"""Attribute: the projection is exceeded with the probability 1 less this."""
+DURATION_BOUNDS_SECONDS: Final = (
+    *(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
+)
+"""Upper bounds of buckets. Source: OpenTelemetry's conventions for `gen_ai.client.operation.duration`."""
+
+# What becomes of rules and their alerts.
+ALERTS_ACTIVE: Final = Metric("spanbudget.alerts.active", "{alert}", "Alerts by state", Kind.GAUGE)
+RULES_FAILED: Final = Metric(
+    "spanbudget.rules.failures", "{failure}", "Evaluations of rules that failed, by group", Kind.COUNTER
+)
+RULES_EVALUATED: Final = Metric(
+    "spanbudget.rules.evaluations", "{evaluation}", "Evaluations of rule groups", Kind.COUNTER
+)
+RULES_SECONDS: Final = Metric(
+    "spanbudget.rules.last_evaluation.seconds",
+    "{second}",
+    "How long the last evaluation of all groups took",
+    Kind.GAUGE,
+    NANO,
+)
+RULES_SERIES: Final = Metric(
+    "spanbudget.rules.series", "{series}", "Series that the evaluator of rules holds", Kind.GAUGE
+)
+RULES_LEADING: Final = Metric(
+    "spanbudget.rules.leading", "{process}", "1 in the process that evaluates the rules", Kind.GAUGE
+)
+RULES_ERRORS: Final = Metric(
+    "spanbudget.rules.errors", "{error}", "Failed uses of the store of alerts", Kind.COUNTER
 )
 
 # How the program itself does.
@@ -337,5 +430,12 @@ SELF_METRICS: Final = (
     JOURNAL_ERRORS,
     LEASES_ORPHANED_USD,
     LEDGER_DRIFT_USD,
+    ALERTS_ACTIVE,
+    RULES_FAILED,
+    RULES_EVALUATED,
+    RULES_SECONDS,
+    RULES_SERIES,
+    RULES_LEADING,
+    RULES_ERRORS,
 )
 """What `health()` may report: (metric name, reason) → integer, in the unit times the divisor."""

@@ -72,16 +72,12 @@ class Series:
             False where it was refused.
         """
         times, values = self.times, self.values
-        if times:
-            if at_ms <= times[-1]:
-                return False
-            if value < values[-1]:
-                self._dropped_ms = at_ms
-        if value != value and is_stale(value):  # noqa: PLR0124 - not a number
-            self._stale = True
-        elif not times or value == value:  # noqa: PLR0124
-            pass
-        else:
+        if times and at_ms <= times[-1]:
+            return False
+        if value != value:  # noqa: PLR0124 - not a number, which is neither below nor above its neighbours
+            self._stale = self._stale or is_stale(value)
+            self._dropped_ms = at_ms
+        elif times and not value >= values[-1]:
             self._dropped_ms = at_ms
         times.append(at_ms)
         values.append(value)
@@ -122,14 +118,19 @@ class Series:
             return Samples(own_times, own_values)
         return Samples(own_times, own_values, self._stale or self._dropped_ms > after_ms)
 
-    def forget(self, now_ms: int, keep_ms: int) -> bool:
+    def forget(self, now_ms: int, keep_ms: int, *, keep_last: bool = False) -> bool:
         """Drops samples older than `keep_ms`, and thins the rest out where it has grown.
+
+        Args:
+            now_ms: Milliseconds since the epoch.
+            keep_ms: Milliseconds.
+            keep_last: Keeps the last one of those that are older, so that the value at `keep_ms` stays known.
 
         Returns:
             False where nothing is left.
         """
         times = self.times
-        expired = bisect_right(times, now_ms - keep_ms)
+        expired = max(bisect_right(times, now_ms - keep_ms) - keep_last, 0)
         if expired > len(times) // 4 or (expired and expired == len(times)):
             del self.times[:expired], self.values[:expired]
         if len(self.times) >= self._thin_at:

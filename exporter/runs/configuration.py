@@ -92,6 +92,8 @@ def write_configuration(
     url = _absolute(config.ledger.url) if kept else f"{_SQLITE}{folder}/run.db"
     if url != config.ledger.url:  # else it stays as it is written, which may be without its password
         _section(values, "ledger")["url"] = url
+    if config.rules:
+        values["rules"] = [entry.replace("${", "$${") for entry in config.rules]
     values.setdefault("budgets", []).append(_budget(cap, budget, ours))
     hosts = _section(_section(values, "guard"), "hosts")
     hosts |= {host: {"provider": provider} for host, provider in cap.hosts.items()}

@@ -13,9 +13,13 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from spanbudget.exporter.instruments import (
     BUDGET_STATES_MAX,
+    BUDGET_TOTALS,
+    DERIVED,
+    DURATIONS,
     EXEMPLAR_AGE_SECONDS_MAX,
     REASONS_MAX,
     BudgetInstruments,
+    Point,
 )
 from spanbudget.exporter.prometheus import PrometheusEndpoint
 from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
@@ -65,6 +69,7 @@ class Readings:
         self.total = SeriesTotal(3 * USD // 2, 10, 20, 30, 40, 2, Exemplar(0xA, 0xB, NOW_NS))
         self.states: list[BudgetState] = [state_of()]
         self.own_health: dict[tuple[str, str], int] = {("spanbudget.spans.merged", "response_id"): 3}
+        self.totals: list[Point] = []
         self.flushes = 0
 
     def flush(self, timeout_seconds: float = 30.0) -> bool:
@@ -77,6 +82,9 @@ class Readings:
 
     def budget_states(self) -> Iterable[BudgetState]:
         return self.states
+
+    def budget_totals(self) -> Iterable[Point]:
+        return self.totals
 
     def health(self) -> Mapping[tuple[str, str], int]:
         return self.own_health
@@ -284,7 +292,11 @@ def test_the_scrape_endpoint_shows_the_names_that_the_otlp_receiver_makes() -> N
     source = Readings()
     source.states = [state_of(tokens=4000, requests=10)]
     source.own_health = {(metric.name, ""): 1 for metric in names.SELF_METRICS}
-    instruments.bind(source)
+    whose = {names.BUDGET: "production"}
+    source.totals = [(metric, whose, 1) for metric in BUDGET_TOTALS]
+    instruments.bind(source, derived=lambda: [(metric, whose, 1.0) for metric in DERIVED])
+    for metric in DURATIONS:
+        instruments.record(metric, 0.7, {names.MODEL: "gpt-4o"})
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
@@ -294,7 +306,11 @@ def test_the_scrape_endpoint_shows_the_names_that_the_otlp_receiver_makes() -> N
     metrics = [*names.SELF_METRICS, names.COST_USD, names.TOKENS, names.REQUESTS]
     metrics += [value for key, value in vars(names).items() if key.startswith("BUDGET_") and "." in str(value)
                 and isinstance(value, names.Metric)]  # fmt: skip
-    assert {otlp_receiver_name(metric) for metric in metrics} == found - {"target_info"}
+    wanted = {otlp_receiver_name(metric) for metric in metrics if metric not in DURATIONS}
+    for part in ("bucket", "sum", "count"):
+        wanted |= {f"{otlp_receiver_name(metric)}_{part}" for metric in DURATIONS}
+    assert wanted == found - {"target_info"}
+    assert [names.prometheus_name(one) for one in metrics] == [otlp_receiver_name(one) for one in metrics]
     assert {"llm_cost_usd_total", "llm_budget_utilization_ratio", "llm_budget_remaining_usd"} <= found
     cost = next(line for line in lines if line.startswith("llm_cost_usd_total{"))
     assert 'service_name="shop"' in cost
