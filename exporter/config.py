@@ -16,6 +16,7 @@ from spanbudget.exporter import config_yaml as tree
 from spanbudget.exporter.alerting.config import AlertingConfig, RuleEntries, rule_paths
 from spanbudget.exporter.config_fields import Line
 from spanbudget.exporter.config_problems import problem_of
+from spanbudget.exporter.config_section import Section
 from spanbudget.exporter.config_sections import (
     OWN_LABELS,
     AttributionConfig,
@@ -27,9 +28,9 @@ from spanbudget.exporter.config_sections import (
     PriceConfig,
     SamplingConfig,
     ScopeConfig,
-    Section,
 )
 from spanbudget.exporter.guard.config import GuardConfig
+from spanbudget.exporter.notify.config import Receivers
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.dialects import LABEL_SPELLINGS
 from spanbudget.processors.errors import ConfigurationError
@@ -52,6 +53,7 @@ class Config(Section):
     guard: GuardConfig = Field(default_factory=GuardConfig)
     rules: RuleEntries = ()
     alerting: AlertingConfig = Field(default_factory=AlertingConfig)
+    receivers: Receivers = ()
     budget_configs: tuple[BudgetConfig, ...] = Field(alias="budgets", default=())
 
     @cached_property
@@ -167,24 +169,24 @@ def parse_config(text: str, source_name: str, environ: Mapping[str, str] | None 
             details = error.errors(include_url=False, include_input=False)
             found = [problem_of(detail, root, _keys_at) for detail in details]
             problems += [problem for problem in found if problem.path not in known]
-        problems += _repeated_names(root)
+        problems += [*_repeated_names(root, "budgets"), *_repeated_names(root, "receivers")]
     if problems or config is None:
         problems.sort(key=lambda problem: (problem.place.line, problem.place.column))
         raise ConfigurationError(list(dict.fromkeys(problem.line(source_name) for problem in problems)))
     return config
 
 
-def _repeated_names(root: tree.Node | None) -> Iterator[tree.Problem]:
-    """Budgets of one name; read from the tree, so that they are found beside any other problem."""
-    _, _, budgets = tree.locate(root, ("budgets",))
+def _repeated_names(root: tree.Node | None, section: str) -> Iterator[tree.Problem]:
+    """Entries of one name; read from the tree, so that they are found beside any other problem."""
+    _, _, entries = tree.locate(root, (section,))
     first: dict[str, int] = {}
-    for index in range(len(budgets.items) if isinstance(budgets, tree.Sequence) else 0):
-        path = ("budgets", index, "name")
+    for index in range(len(entries.items) if isinstance(entries, tree.Sequence) else 0):
+        path = (section, index, "name")
         reached, place, name = tree.locate(root, path)
         if reached == path and isinstance(name, tree.Scalar) and name.text is not None:
             other = first.setdefault(name.text, index)
             if other != index:
-                text = f"must be unique, got {tree.shown(name)}; budgets[{other}] has the same name"
+                text = f"must be unique, got {tree.shown(name)}; {section}[{other}] has the same name"
                 yield tree.Problem(place, path, text)
 
 

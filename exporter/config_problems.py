@@ -39,8 +39,8 @@ def problem_of(error: ErrorDetails, root: Node | None, keys_at: Callable[[Path],
     return Problem(place, reached, f"{text}{got}{semicolon}{hint}")
 
 
-_NOT_IN_FILE: Final = ("=text", "=mapping", "[key]")
-"""Parts of pydantic's paths: the two forms of a period, and "the key itself"."""
+_NOT_IN_FILE: Final = ("=text", "=list", "=mapping", "[key]")
+"""Parts of pydantic's paths: the forms that a value may have, and "the key itself"."""
 _RULES: Final = (
     # start of pydantic's error type, what the value must be; the first match counts
     ("value_error", "{error}"),

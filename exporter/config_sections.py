@@ -6,17 +6,15 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from spanbudget.exporter.alerts_config import AlertsConfig, alerts_given
 from spanbudget.exporter.config_fields import (
     MATCH_VALUES_MAX,
     PER_MAX,
@@ -38,6 +36,7 @@ from spanbudget.exporter.config_fields import (
     rolling_length,
     time_zone,
 )
+from spanbudget.exporter.config_section import Section as Section  # noqa: PLC0414 - it is imported from here
 from spanbudget.processors.budget_state import Thresholds
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.call import TOKENS_MAX
@@ -51,6 +50,7 @@ from spanbudget.processors.periods import (
     WeekDay,
 )
 from spanbudget.processors.selectors import Selector, canonical_label
+from spanbudget.rules.expansion.sugar import BudgetAlerts
 
 Money: TypeAlias = Annotated[Decimal | None, Field(gt=0, le=USD_MAX, max_digits=30, decimal_places=12)]
 Match: TypeAlias = dict[
@@ -63,26 +63,6 @@ _RATES: Final = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "audio_input", "audio_output",
     "request", "web_search",
 )  # fmt: skip
-
-
-class Section(BaseModel):
-    """A mapping of the file: frozen, without unknown keys; a key without a value is a key not given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _given(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {
-            key: value for key, value in values.items() if value is not None or key not in cls.known_keys()
-        }
-
-    @classmethod
-    def known_keys(cls) -> tuple[str, ...]:
-        """The keys as the file spells them."""
-        return tuple(field.alias or name for name, field in cls.model_fields.items())
 
 
 class LedgerConfig(Section):
@@ -299,6 +279,7 @@ class BudgetConfig(Section):
     rates: RatesConfig = Field(default_factory=RatesConfig)
     rollover: Annotated[Decimal | Literal[True] | None, BeforeValidator(carried_over)] = None
     priority: PriorityConfig | None = None
+    alerts: Annotated[AlertsConfig | None, BeforeValidator(alerts_given)] = None
 
     @field_validator("match")
     @classmethod
@@ -342,6 +323,21 @@ class BudgetConfig(Section):
             auto_suspend=self.auto_suspend,
             thresholds=Thresholds(self.thresholds.warning, self.thresholds.critical),
             policies=self._policies(),
+        )
+
+    def to_alerts(self) -> BudgetAlerts | None:
+        """What the budget says about its alerts; None where it says nothing."""
+        if self.alerts is None:
+            return None
+        budget = self.to_budget()
+        return BudgetAlerts(
+            budget=budget.name,
+            period=budget.period,
+            alerts=self.alerts.to_alerts(budget.period, budget.thresholds),
+            limits_money=budget.max_cost is not None,
+            has_children=bool(budget.per),
+            thresholds=budget.thresholds,
+            wishes=self.alerts.wishes(),
         )
 
     def _policies(self) -> Policies:

@@ -90,12 +90,13 @@ class _StopReading(Exception):  # noqa: N818 - it ends the reading and never lea
     """The rest of the file cannot be read; the problem is noted already."""
 
 
-def read_tree(text: str, environ: Mapping[str, str]) -> tuple[Node | None, list[Problem]]:
+def read_tree(text: str, environ: Mapping[str, str] | None) -> tuple[Node | None, list[Problem]]:
     """Reads one YAML document.
 
     Args:
         text: The file, at most `BYTES_MAX` bytes.
-        environ: What `${NAME}` and `${NAME:-default}` in values stand for; `$${` is a plain `${`.
+        environ: What `${NAME}` and `${NAME:-default}` in values stand for; `$${` is a plain `${`. None leaves
+            all of them as they are: a rule file is Prometheus' own.
 
     Returns:
         The tree, None where the file is empty or cannot be read, and every problem that was met.
@@ -190,7 +191,7 @@ def quoted(text: str) -> str:
 class _Reader:
     """Composes the tree from syntax events."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] | None
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
     nodes: int = 0
@@ -200,7 +201,9 @@ class _Reader:
         if private:
             place = Place(text.count("\n", 0, private.start()) + 1, 1)
             self.stop(place, (), f"not valid YAML: character U+{ord(private[0]):04X} is not allowed")
-        events: Iterator[yaml.Event] = yaml.parse(_veil(text), Loader=yaml.SafeLoader)
+        events: Iterator[yaml.Event] = yaml.parse(
+            text if self.environ is None else _veil(text), Loader=yaml.SafeLoader
+        )
         root = None
         for event in events:
             if isinstance(event, yaml.NodeEvent):
@@ -278,11 +281,13 @@ class _Reader:
 
     def scalar(self, event: yaml.ScalarEvent, place: Place, path: Path) -> Scalar:
         written = self.encodable(_unveil(event.value), place, path)
-        text, substituted = self.substitute(written, place, path)
+        text, substituted = (
+            (written, False) if self.environ is None else self.substitute(written, self.environ, place, path)
+        )
         empty = event.implicit[0] and text in _NULLS
         return Scalar(place, None if empty else text, substituted)
 
-    def substitute(self, text: str, place: Place, path: Path) -> tuple[str, bool]:
+    def substitute(self, text: str, environ: Mapping[str, str], place: Place, path: Path) -> tuple[str, bool]:
         used = False
 
         def value_of(found: re.Match[str]) -> str:
@@ -290,14 +295,14 @@ class _Reader:
             if found[1] == "${":
                 return "${"
             used, name, default = True, found["name"], found["default"]
-            value = self.environ.get(name, "") if name else ""
+            value = environ.get(name, "") if name else ""
             if name is None:
                 self.note(
                     place, path, "`${` must be `${NAME}` or `${NAME:-default}`; write `$${` for plain text"
                 )
             elif default is not None:
                 return value or default[2:]
-            elif name not in self.environ:
+            elif name not in environ:
                 self.note(place, path, f"environment variable {name} is not set and has no default")
             return value
 

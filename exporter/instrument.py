@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import util as multiprocessing_util
@@ -17,7 +18,7 @@ from spanbudget.exporter.admission.context import link_span, span_labels
 from spanbudget.exporter.admission.desk import PipelineDesk
 from spanbudget.exporter.attachment import Attachment, SpanSource, renew_metric_locks
 from spanbudget.exporter.config import Config, load_config
-from spanbudget.exporter.instruments import BudgetInstruments, Health
+from spanbudget.exporter.instruments import BudgetInstruments, Health, Point
 from spanbudget.exporter.otlp import OTLPMetrics
 from spanbudget.exporter.pipeline import Pipeline
 from spanbudget.exporter.prometheus import PrometheusEndpoint
@@ -28,6 +29,7 @@ from spanbudget.processors.sampler import Predicate
 from spanbudget.processors.span_processor import BudgetSpanProcessor
 
 if TYPE_CHECKING:
+    from spanbudget.exporter.alerting.engine import AlertEngine
     from spanbudget.exporter.guard.install import Guard
 
 EXIT_SECONDS_MAX: Final = 10.0
@@ -61,12 +63,17 @@ class _Running:
     def faults(self) -> Health:
         """What happened on the application's threads: faults, and what the guard did."""
         failures = sum(processor.failures for _, processor in self.attachments)
-        health = {(names.PROCESSOR_FAILURES.name, ""): failures}
+        health: dict[tuple[str, str], int] = {(names.PROCESSOR_FAILURES.name, ""): failures}
         if self.guard is not None:
             health[names.GUARD_FAULTS.name, ""] = self.guard.faults
             health[names.GUARD_REFUSED.name, ""] = self.guard.refused
             health[names.GUARD_UNREAD.name, ""] = self.guard.unread
         return health
+
+    def derived(self) -> Iterable[Point]:
+        """What the rules work out about budgets, where this process evaluates them."""
+        engine = _process.engines.get(self.pipeline)
+        return engine.derived() if engine is not None else ()
 
     def is_on(self, provider: object) -> bool:
         """Whether the tracer provider is attached."""
@@ -81,6 +88,7 @@ class _Process:
         lock: Guards the rest.
         running: None where SpanBudget is off.
         shared_by: Pipelines that budget managers use, each with how many do.
+        engines: What evaluates rules, by pipeline.
         shared: The instruments on the global meter provider; they can be created only once.
         paused: Pipelines that stand still while a thread forks, by the thread's id.
         hooked: Whether the hooks for exit and fork are in place; they cannot be taken back.
@@ -90,6 +98,7 @@ class _Process:
     lock: threading.RLock = field(default_factory=threading.RLock)
     running: _Running | None = None
     shared_by: dict[Pipeline, int] = field(default_factory=dict)
+    engines: "dict[Pipeline, AlertEngine]" = field(default_factory=dict)
     shared: BudgetInstruments | None = None
     paused: dict[int, list[Pipeline]] = field(default_factory=dict)
     hooked: bool = False
@@ -177,6 +186,7 @@ def uninstrument() -> None:
         for attachment, _ in running.attachments:
             attachment.detach()
         running.pipeline.flush(EXIT_SECONDS_MAX)
+        _stop_engine(running.pipeline)
         if running.outlet:
             running.outlet.shutdown()
         if running.instruments:
@@ -207,12 +217,30 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         running = _Running(config, open_pipeline(config, resource=attributes))
         undo.callback(running.pipeline.shutdown)
         _open_metrics(running, resource)
+        _start_engine(config, running.pipeline)
         undo.pop_all()
     if running.instruments:
-        running.instruments.bind(running.pipeline, running.faults)
+        running.instruments.bind(running.pipeline, running.faults, running.derived)
         running.pipeline.budget_series.record = running.instruments.record
     _hook()
     return running
+
+
+def _start_engine(config: Config, pipeline: Pipeline) -> None:
+    """Evaluates the rules of a configuration, where it has any."""
+    asked = bool(config.rules or config.receivers) or any(one.alerts for one in config.budget_configs)
+    if asked and config.alerting.enabled:
+        # Imported where there are rules: a process that only counts does without.
+        from spanbudget.exporter.alerting.starting import make_engine  # noqa: PLC0415
+
+        engine = _process.engines[pipeline] = make_engine(config, pipeline)
+        engine.start()
+
+
+def _stop_engine(pipeline: Pipeline) -> None:
+    engine = _process.engines.pop(pipeline, None)
+    if engine is not None:
+        engine.stop()
 
 
 def _hook() -> None:
@@ -228,8 +256,12 @@ def _hook() -> None:
         multiprocessing_util.register_after_fork(_process, _finish_with_child)
 
 
-def shared_pipeline(config: Config) -> Pipeline:
+def shared_pipeline(config: Config, *, rules: bool = True) -> Pipeline:
     """The pipeline for a budget manager: the one that runs on the same ledger, or one of its own.
+
+    Args:
+        config: The configuration.
+        rules: Whether its rules are evaluated too; a command that only looks does not.
 
     Raises:
         LedgerError: The ledger cannot be opened.
@@ -240,6 +272,8 @@ def shared_pipeline(config: Config) -> Pipeline:
             return running.pipeline
         pipeline = open_pipeline(config)
         _process.shared_by[pipeline] = 1
+        if rules:
+            _start_engine(config, pipeline)
         _hook()
         pipeline.wake()
         return pipeline
@@ -251,6 +285,7 @@ def give_up_pipeline(pipeline: Pipeline) -> None:
         opened = _process.shared_by.pop(pipeline, 0)
     pipeline.flush(EXIT_SECONDS_MAX)
     if opened:
+        _stop_engine(pipeline)
         pipeline.shutdown()
 
 
@@ -310,6 +345,7 @@ def _finish() -> None:
     for pipeline in _process.pipelines():
         if not pipeline.flush(EXIT_SECONDS_MAX):
             _logger.warning("Not all spend was in the ledger after %s s", EXIT_SECONDS_MAX)
+        _stop_engine(pipeline)
         pipeline.give_back()
     running = _process.running
     if running is None:
@@ -337,6 +373,8 @@ def _after_fork() -> None:
     _process.paused.clear()
     for pipeline in _process.pipelines():
         pipeline.after_fork()
+    for engine in _process.engines.values():
+        engine.after_fork()
     running = _process.running
     if running is None:
         return

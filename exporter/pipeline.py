@@ -82,6 +82,7 @@ class Pipeline:
 
     Attributes:
         resource: What the resource says about this process.
+        clock_ns: Nanoseconds since the epoch.
         on_booked: Called by the worker after each batch that had calls; it must not wait for anything.
         budget_series: What this process's own calls cost each budget.
     """
@@ -106,7 +107,7 @@ class Pipeline:
         self._spool = spool
         self._queue_max = queue_max_spans
         self._gather_seconds = max_unflushed_ms / 1000 * 0.4
-        self._clock_ns = clock_ns
+        self.clock_ns = clock_ns
         self._begin()
         store.open()
 
@@ -221,7 +222,7 @@ class Pipeline:
         due_seconds: float | None = 1.0
         try:
             with self._work:
-                due_seconds = self.admission.keep(self._clock_ns())
+                due_seconds = self.admission.keep(self.clock_ns())
         except Exception as fault:  # noqa: BLE001 - whatever it is, spans must be booked
             self._tell_of_fault("the holds", fault)
         times = [seconds for seconds in (rest_seconds, due_seconds) if seconds is not None]
@@ -239,7 +240,7 @@ class Pipeline:
     def _tick_safely(self) -> None:
         """The worker must outlive a fault of ours: it is counted and logged."""
         try:
-            self.tick(self._clock_ns())
+            self.tick(self.clock_ns())
         except Exception as fault:  # noqa: BLE001 - whatever it is, the next batch must be booked
             self._tell_of_fault("a batch of spans", fault)
 
@@ -306,7 +307,7 @@ class Pipeline:
             return booker.read(record_of(what))  # type: ignore[arg-type]
 
         if waiting:
-            self._unflushed_since_ns = getattr(waiting[0], "end_time", None) or self._clock_ns()
+            self._unflushed_since_ns = getattr(waiting[0], "end_time", None) or self.clock_ns()
         count = min(len(waiting), BATCH_MAX)
         taken = self._each(take, range(count))
         self._taken += count
@@ -357,7 +358,7 @@ class Pipeline:
                     wanted = self._taken + len(self._queue)
                 if self._taken >= wanted and (self._spool.empty or not self._store.ready):
                     return not self._store.failing
-                self.tick(self._clock_ns())
+                self.tick(self.clock_ns())
             finally:
                 self._work.release()
             if time.monotonic() > deadline:
@@ -377,7 +378,7 @@ class Pipeline:
             worker.join(timeout_seconds)
         with self._work:
             while self._queue:
-                self.tick(self._clock_ns())
+                self.tick(self.clock_ns())
             if self.admission is not None:
                 self.admission.close()
             self._store.close()
@@ -468,7 +469,7 @@ class Pipeline:
     def budget_states(self) -> list[BudgetState]:
         """How full every budget is now, with the spend of all processes that share the ledger."""
         with self._work:
-            return budget_states(self._parts.budgets, self._store, self._clock_ns(), self.admission)
+            return budget_states(self._parts.budgets, self._store, self.clock_ns(), self.admission)
 
     def health(self) -> Mapping[tuple[str, str], int]:
         """(metric name, reason) → count, in the metric's unit times its divisor."""
@@ -486,7 +487,7 @@ class Pipeline:
         health[names.CALLS_FORGOTTEN.name, ""] = forgotten
         since = self._unflushed_since_ns
         health[names.UNFLUSHED_USD.name, ""] = self._store.waiting_cost
-        health[names.UNFLUSHED_SECONDS.name, ""] = max(0, self._clock_ns() - since) if since else 0
+        health[names.UNFLUSHED_SECONDS.name, ""] = max(0, self.clock_ns() - since) if since else 0
         for dimension, count in self._parts.series.overflowed().items():
             health[names.SERIES_OVERFLOWED.name, dimension] = count
         health[names.COUNTERS_HELD_USD.name, ""] = self._parts.series.held()

@@ -17,6 +17,8 @@ from spanbudget.processors.call import Labels, LLMCall, PricedCall
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.names_out import OTHER, OUTCOME_ERROR, OUTCOME_OK, UNKNOWN
 
+SERIES_LABELS: Final = ("service", "environment", "team", "feature")
+"""Labels that are dimensions of the metrics without being asked for; users and sessions are too many."""
 SERIES_MAX: Final = 500
 """Most series of one process. Tokens have four points each, and the SDK folds an instrument beyond 2000."""
 _CATCH_ALL: Final = 6

@@ -25,7 +25,7 @@ from spanbudget.exporter.ledger.spool import Spool
 from spanbudget.exporter.pipeline import Parts, Pipeline
 from spanbudget.exporter.price_table import GenaiPriceTable
 from spanbudget.exporter.runs.labelled import admission_of, attribution_of
-from spanbudget.exporter.series import SeriesBook
+from spanbudget.exporter.series import SERIES_LABELS, SeriesBook
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booker
 from spanbudget.processors.budgets import Budget, BudgetBook
@@ -39,8 +39,6 @@ from spanbudget.processors.reading import SpanReader
 NS_PER_DAY: Final = 86_400_000_000_000
 ASK_SECONDS: Final = 2.0
 """How long a call waits for a ledger that another process has locked, before `on_store_error` decides."""
-SERIES_LABELS: Final = ("service", "environment", "team", "feature")
-"""Labels that are dimensions of the metrics without being asked for; users and sessions are too many."""
 
 
 def scope_rules(scopes: Mapping[str, ScopeConfig]) -> dict[str, ScopeRule]:

@@ -70,4 +70,6 @@ def whole_match(pattern: str) -> Any:
 
     Linear in the length of its input, whoever wrote the pattern; its syntax is that of Prometheus.
     """
-    return re2.compile(f"(?s:{pattern})")
+    options = re2.Options()
+    options.log_errors = False  # they are raised; RE2 would write them to standard error as well
+    return re2.compile(f"(?s:{pattern})", options)

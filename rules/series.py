@@ -242,7 +242,7 @@ class SeriesStore:
         name = next((m.value for m in matchers if m.name == METRIC_NAME and m.operator == "="), None)
         families: Iterable[dict[Labels, Series]]
         families = self._by_name.values() if name is None else (self._by_name.get(name, {}),)
-        others = [m for m in matchers if m.name != METRIC_NAME or m.operator != "="]
+        others = [m for m in matchers if m != Matcher(METRIC_NAME, "=", name or "")]
         return [
             series
             for family in families

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "spanbudget.exporter.cli.prices", "prices", "Show what a model costs, or what is unpriced."
     ),
     "replay": Command("spanbudget.exporter.cli.replay", "replay", "Price and count files of spans."),
+    "rules": Command("spanbudget.exporter.cli.rules", "rules", "Check, test and try alert rules."),
     "run": Command("spanbudget.exporter.cli.run", "run", "Cap any program, and tell what it spent."),
 }
 """The commands, in the order of the help; importing one takes up to half a second."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from spanbudget.exporter.config_fields import Line
-from spanbudget.exporter.config_sections import Section
+from spanbudget.exporter.config_section import Section
 from spanbudget.processors.model_names import normalise_provider
 
 HOSTS_MAX: Final = 200

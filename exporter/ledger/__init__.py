@@ -37,9 +37,28 @@ def open_ledger(url: str, *, busy_timeout_seconds: float = 5.0, create: bool = T
         LedgerError: The scheme is not supported, or the ledger cannot be used.
         LedgerSchemaError: A newer program wrote the ledger.
     """
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme in SCHEMES:
+    if is_server(url):
         return _open_server(url, busy_timeout_seconds, create=create)
+    path = sqlite_path(url, create=create)
+    # Only a ledger that is used is imported.
+    from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger  # noqa: PLC0415 - loaded by the scheme
+
+    return SqliteHoldLedger(path, busy_timeout_seconds=busy_timeout_seconds)
+
+
+def is_server(url: str) -> bool:
+    """Whether a URL names a ledger on a server."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and scheme in SCHEMES
+
+
+def sqlite_path(url: str, *, create: bool = True) -> str:
+    """The file of a SQLite ledger's URL, or ":memory:".
+
+    Raises:
+        LedgerError: The scheme is not supported, or there is no such file and none is to be made.
+    """
+    scheme, separator, rest = url.partition("://")
     if not separator or scheme != "sqlite":
         raise LedgerError(f"ledger {shown(url)!r}: cannot use this URL; supported are {_SUPPORTED}")
     if rest and not rest.startswith("/"):
@@ -49,10 +68,7 @@ def open_ledger(url: str, *, busy_timeout_seconds: float = 5.0, create: bool = T
     path = rest[1:] or ":memory:"
     if not create and not Path(path).exists():
         raise LedgerError(f"ledger {path}: there is no such file; name one that is there")
-    # Only a ledger that is used is imported.
-    from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger  # noqa: PLC0415 - loaded by the scheme
-
-    return SqliteHoldLedger(path, busy_timeout_seconds=busy_timeout_seconds)
+    return path
 
 
 def _open_server(url: str, busy_timeout_seconds: float, *, create: bool) -> "PostgresLedger":

@@ -1,15 +1,17 @@
-"""The tables of a ledger, as SQLAlchemy Core knows them; for migrations and reports.
+"""The tables of a ledger, as SQLAlchemy Core knows them; for migrations, reports and the state of alerts.
 
 Appending does not come here: it uses prepared statements (`statements`). SQLAlchemy is a heavy import, so
-this module is imported only where a ledger is created or migrated, or a report is made.
+this module is imported only where a ledger is created or migrated, a report is made, or rules are evaluated.
 """
 
-from typing import Final
+import json
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Dialect,
     Index,
     Integer,
     LargeBinary,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    TypeDecorator,
 )
 
 metadata: Final = MetaData()
@@ -148,4 +151,79 @@ documents: Final = Table(
     Column("name", Text, nullable=False),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("kind", "name"),
+)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A value as JSON in ASCII: it takes any text of a span, also one that a database cannot hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Writes a value."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Reads a value."""
+        return None if value is None else json.loads(value)
+
+
+# What rules keep. A row is named by a hash where its names come from spans: an index has no room for these.
+alert_lease: Final = Table(
+    "alert_lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("owner", LargeBinary, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("fence", BigInteger, nullable=False, comment="grows whenever the owner changes"),
+)
+
+alert_states: Final = Table(
+    "alert_states",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True, comment="hash of group, rule and labels"),
+    Column("rule_group", JsonText, nullable=False),
+    Column("rule", JsonText, nullable=False),
+    Column("labels", JsonText, nullable=False, comment="pairs, sorted by name"),
+    Column("annotations", JsonText, nullable=False, comment="pairs, sorted by name"),
+    Column("state", Text, nullable=False, comment="pending, firing or inactive"),
+    Column("value", Text, nullable=False, comment="as Python writes it; not every database has a NaN"),
+    Column("active_at_ms", BigInteger, nullable=False, comment="milliseconds since the epoch"),
+    *(Column(name, BigInteger) for name in ("fired_at_ms", "resolved_at_ms", "keep_firing_since_ms")),
+)
+
+alert_log: Final = Table(
+    "alert_log",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True, comment="hash of receiver and group key"),
+    Column("receiver", JsonText, nullable=False),
+    Column("group_key", JsonText, nullable=False),
+    Column("body", JsonText, nullable=False),
+)
+
+alert_outbox: Final = Table(
+    "alert_outbox",
+    metadata,
+    Column("id", Text, primary_key=True, comment="the notification's id: receivers know a repetition by it"),
+    Column("seq", BigInteger, nullable=False, comment="order of commit"),
+    Column("line", LargeBinary(16), nullable=False, comment="hash of receiver and group key: sent in order"),
+    Column("receiver", JsonText, nullable=False),
+    Column("group_key", JsonText, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("created_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("due_ns", BigInteger, nullable=False, comment="nanoseconds since the epoch"),
+    Column("attempts", Integer, nullable=False),
+    Column("state", Text, nullable=False, comment="waiting, sent or dead"),
+    Column("last_error", JsonText),
+    Column("ended_ns", BigInteger, comment="when it was sent or given up"),
+    Index("alert_outbox_state", "state", "seq"),
+    Index("alert_outbox_line", "line", "seq"),
+)
+
+alert_notes: Final = Table(
+    "alert_notes",
+    metadata,
+    Column("key", JsonText, primary_key=True),
+    Column("value", JsonText, nullable=False),
 )

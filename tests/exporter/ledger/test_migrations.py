@@ -61,7 +61,9 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path):
     database.commit()
     database.close()
     before = path.read_bytes()
-    with pytest.raises(LedgerSchemaError, match=r"ledger\.db.*schema 99.*up to 2.*upgrade SpanBudget"):
+    with pytest.raises(
+        LedgerSchemaError, match=rf"ledger\.db.*schema 99.*up to {SCHEMA_VERSION}.*upgrade SpanBudget"
+    ):
         SqliteLedger(path)
     assert path.read_bytes() == before
 

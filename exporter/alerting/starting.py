@@ -1,0 +1,61 @@
+"""Makes the engine that a configuration asks for."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from spanbudget.exporter.alert_store import open_alert_store
+from spanbudget.exporter.alert_store.records import OutboxRow
+from spanbudget.exporter.alerting.engine import AlertEngine
+from spanbudget.exporter.alerting.lead import Rulebook
+from spanbudget.exporter.alerting.needs import needs_of_groups
+from spanbudget.exporter.alerting.payloads import notification_of_json
+from spanbudget.exporter.alerting.rule_sets import rule_groups
+from spanbudget.exporter.alerting.seams import Delivery, Outside
+from spanbudget.exporter.config import Config
+from spanbudget.exporter.ledger.tallies import LedgerTallies, TallyQuestion, open_tallies
+from spanbudget.exporter.notify.errors import DeliveryError
+from spanbudget.exporter.notify.senders import Sender, senders_of
+from spanbudget.exporter.outbox.dispatcher import Dispatcher, TidiedOutbox
+from spanbudget.exporter.pipeline import Pipeline
+from spanbudget.rules.notifications.alertmanager_push import RESEND_MS
+
+
+def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:
+    """The engine of a pipeline; it does nothing before `start`.
+
+    Raises:
+        ConfigurationError: A rule file is wrong, or a callback cannot be imported; it holds every problem.
+    """
+    groups = rule_groups(config)
+    alerting = config.alerting
+    interval_ms = max(RESEND_MS, alerting.evaluation_interval * 1_000)
+    senders = senders_of(config.receivers, external_url=alerting.external_url, interval_ms=interval_ms)
+    sends = {channel: partial(_send, sender) for channel, sender in senders.items()}
+
+    def delivery(store: TidiedOutbox, leads: Callable[[], bool]) -> Delivery:
+        return Dispatcher(store, sends, leads=leads, clock_ns=pipeline.clock_ns)
+
+    def tallies(question: TallyQuestion) -> LedgerTallies:
+        within: Any = pipeline.ledger if config.ledger.url in ("sqlite://", "sqlite:///:memory:") else None
+        return open_tallies(config.ledger.url, question=question, within=within)
+
+    rulebook = Rulebook(config, groups, config.receivers, needs_of_groups(groups))
+    outside = Outside(partial(open_alert_store, config.ledger.url), tallies, delivery, pipeline.clock_ns)
+    engine = AlertEngine(pipeline, rulebook, outside)
+    pipeline.on_booked = engine.spend_came
+    return engine
+
+
+def _send(sender: Sender, row: OutboxRow) -> None:
+    """Sends what a row of the outbox says.
+
+    Raises:
+        DeliveryError: The receiver has not taken it, or the row cannot be read.
+    """
+    try:
+        notification = notification_of_json(row.payload)
+    except (KeyError, TypeError, ValueError):
+        text = "another version of SpanBudget wrote this notification, and this one cannot read it"
+        raise DeliveryError(text, retry=False) from None
+    sender.send(notification)

@@ -1,0 +1,1 @@
+"""Tells receivers of alerts: webhooks, Alertmanager, apprise, callbacks and logs."""

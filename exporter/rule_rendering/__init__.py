@@ -1,0 +1,1 @@
+"""Writes rules in the forms that other programs load."""

@@ -1,0 +1,1 @@
+"""Turns what a budget says about alerts into ordinary rules."""

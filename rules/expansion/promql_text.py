@@ -1,0 +1,78 @@
+"""Pieces of PromQL over the series of one budget."""
+
+from decimal import Decimal
+from typing import Final
+
+from spanbudget.processors import names_out as names
+from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
+from spanbudget.rules.durations import duration_text
+from spanbudget.rules.labels import quoted
+
+NAME: Final = prometheus_label(names.BUDGET)
+CHILD: Final = prometheus_label(names.BUDGET_CHILD)
+MODEL: Final = prometheus_label(names.MODEL)
+OUTCOME: Final = prometheus_label(names.OUTCOME)
+CONFIDENCE: Final = prometheus_label(names.CONFIDENCE)
+BURN_WINDOW: Final = prometheus_label(names.BURN_WINDOW)
+QUANTILE: Final = prometheus_label(names.QUANTILE)
+BUDGET_LABELS: Final = (NAME, CHILD)
+
+ANOMALY_SCORE: Final = "llm_anomaly_score"
+ANOMALY_EXCESS: Final = "llm_anomaly_excess_usd"
+UNPRICED: Final = "unpriced"
+"""Value of the confidence of a cost that is not known."""
+
+
+def number(value: Decimal | int) -> str:
+    """A number without an exponent and without zeros that say nothing."""
+    return format(Decimal(value).normalize(), "f")
+
+
+def ratio(percent: Decimal) -> str:
+    """A percentage as the ratio that rules compare with."""
+    return number(percent / 100)
+
+
+def series(metric: Metric | str, budget: str, *matchers: str, suffix: str = "") -> str:
+    """A selector of one budget's series.
+
+    Args:
+        metric: The metric, or its name in Prometheus.
+        budget: Name of the budget.
+        matchers: Further matchers, such as `equal(…)`.
+        suffix: What follows the name: `_bucket`.
+    """
+    name = metric if isinstance(metric, str) else prometheus_name(metric)
+    return f"{name}{suffix}{{{', '.join((equal(NAME, budget), *matchers))}}}"
+
+
+def equal(label: str, value: str) -> str:
+    """A matcher of one value."""
+    return f"{label}={quoted(value)}"
+
+
+def matching(label: str, pattern: str) -> str:
+    """A matcher of a name in which `*` stands for any text."""
+    if "*" not in pattern:
+        return equal(label, pattern)
+    return f"{label}=~{quoted('.*'.join(map(_literal, pattern.split('*'))))}"
+
+
+def over(selector: str, range_ms: int) -> str:
+    """The selector over a trailing time."""
+    return f"{selector}[{duration_text(range_ms)}]"
+
+
+def highest(selector: str, *labels: str) -> str:
+    """Of shared state, which several processes may show: the highest."""
+    return f"max by ({', '.join(labels or BUDGET_LABELS)}) ({selector})"
+
+
+def summed(vector: str, *labels: str) -> str:
+    """Of counts, each of which one process holds: the sum by the budget's labels and some more."""
+    return f"sum by ({', '.join((*BUDGET_LABELS, *labels))}) ({vector})"
+
+
+def _literal(text: str) -> str:
+    """The text as a regular expression that matches just it."""
+    return "".join(f"\\{one}" if one in r"\.+*?()|[]{}^$" else one for one in text)
