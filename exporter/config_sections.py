@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationInfo,
+    field_serializer,
     field_validator,
 )
 
@@ -220,6 +221,10 @@ class RollingPeriod(Section):
     """The last so many seconds, at every moment."""
 
     rolling: Annotated[int, BeforeValidator(duration), AfterValidator(rolling_length)]
+
+    @field_serializer("rolling")
+    def _as_written(self, seconds: int) -> str:
+        return f"{seconds}s"
 
 
 class RatesConfig(Section):

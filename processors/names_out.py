@@ -235,6 +235,28 @@ RULES_ERRORS: Final = Metric(
     "spanbudget.rules.errors", "{error}", "Failed uses of the store of alerts", Kind.COUNTER
 )
 
+NOTIFICATIONS_SENT: Final = Metric(
+    "spanbudget.notifications.sent", "{notification}", "Notifications delivered, by receiver", Kind.COUNTER
+)
+NOTIFICATIONS_FAILED: Final = Metric(
+    "spanbudget.notifications.failures",
+    "{failure}",
+    "Attempts to deliver that failed, by receiver; most are tried again",
+    Kind.COUNTER,
+)
+NOTIFICATIONS_DEAD: Final = Metric(
+    "spanbudget.notifications.dead",
+    "{notification}",
+    "Notifications that were given up, by receiver",
+    Kind.COUNTER,
+)
+NOTIFICATIONS_WAITING: Final = Metric(
+    "spanbudget.notifications.waiting",
+    "{notification}",
+    "Notifications that wait to be delivered, by receiver",
+    Kind.GAUGE,
+)
+
 # How the program itself does.
 SPANS_SEEN: Final = Metric("spanbudget.spans.seen", "{span}", "Spans handed over", Kind.COUNTER)
 SPANS_COUNTED: Final = Metric(
@@ -437,5 +459,9 @@ SELF_METRICS: Final = (
     RULES_SERIES,
     RULES_LEADING,
     RULES_ERRORS,
+    NOTIFICATIONS_SENT,
+    NOTIFICATIONS_FAILED,
+    NOTIFICATIONS_DEAD,
+    NOTIFICATIONS_WAITING,
 )
 """What `health()` may report: (metric name, reason) → integer, in the unit times the divisor."""

@@ -74,12 +74,18 @@ class AlertWriting:
         ExpressionError: A template cannot be read.
     """
 
-    __slots__ = ("_annotations", "_externals", "_known", "_labels", "_labels_stay", "_name", "_queries")
+    __slots__ = (
+        "_annotations", "_annotations_dated", "_annotations_stay", "_externals", "_known", "_labels",
+        "_labels_stay", "_name", "_queries",
+    )  # fmt: skip
 
     def __init__(self, name: str, labels: Labels, annotations: Labels) -> None:
         self._name = name
         self._labels = _compiled(labels, name)
         self._annotations = _compiled(annotations, name)
+        kinds = {template.varies for _, template in self._annotations}
+        self._annotations_stay = kinds.issubset(_STAYING)
+        self._annotations_dated = "time" in kinds
         self._labels_stay = all(template.varies in _STAYING for _, template in self._labels)
         self._known: dict[Labels, _Known] = {}
         self._externals = Externals()
@@ -114,10 +120,9 @@ class AlertWriting:
         return held
 
     def _same_annotations(self, entry: _Known, value: float) -> bool:
-        return entry.annotations is not None and all(
-            template.varies in _STAYING or (template.varies == "value" and value == entry.value)
-            for _, template in self._annotations
-        )
+        if entry.annotations is None or self._annotations_dated:
+            return False
+        return self._annotations_stay or value == entry.value
 
     def _alert_labels(self, context: TemplateContext) -> Labels:
         """The sample's labels without the metric's name, the rule's over them, and the alert's name."""

@@ -9,7 +9,7 @@ from spanbudget.rules.recording import over
 
 
 def duplicate_rules(groups: Iterable[RuleGroup]) -> list[tuple[str, Labels]]:
-    """(name, labels) of the rules that are there more than once, in order; promtool calls them duplicates, too.
+    """(name, labels) of the rules that are there more than once, in order: what promtool calls duplicates.
 
     Their expressions may differ: what they record, or what fires, does so under one name.
     """

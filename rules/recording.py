@@ -1,5 +1,6 @@
 """What rules write into the series: their results, and the marks that end what they no longer write."""
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -109,6 +110,6 @@ def _conflict(
         series = families[name][labels]
         if series.times[-1] > at_ms:
             return f"out of order sample: {shown(labels)} has a later one"
-        if series.values[-1] != samples[labels]:
+        if struct.pack("<d", series.values[-1]) != struct.pack("<d", samples[labels]):  # NaN is NaN here
             return f"duplicate sample for timestamp: {shown(labels)} has another value at this time"
     return None

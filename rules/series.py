@@ -181,6 +181,55 @@ class Storage(Protocol):
         ...
 
 
+class _Family:
+    """The series of one metric, with indexes by the labels that somebody asked for."""
+
+    __slots__ = ("_found", "_indexes", "series")
+
+    def __init__(self) -> None:
+        self.series: dict[Labels, Series] = {}
+        self._indexes: dict[str, dict[str, list[Series]]] = {}
+        self._found: dict[tuple[Matcher, ...], Sequence[Series]] = {}
+
+    def add(self, labels: Labels) -> Series:
+        series = self.series[labels] = Series(labels)
+        for name, index in self._indexes.items():
+            index.setdefault(label_value(labels, name), []).append(series)
+        self._found.clear()
+        return series
+
+    def remove(self, gone: Iterable[Labels]) -> None:
+        for labels in gone:
+            del self.series[labels]
+        self._indexes.clear()
+        self._found.clear()
+
+    def select(self, matchers: tuple[Matcher, ...]) -> Sequence[Series]:
+        found = self._found.get(matchers)
+        if found is None:
+            found = self._found[matchers] = tuple(
+                series
+                for series in self._candidates(matchers)
+                if all(matcher.matches(label_value(series.labels, matcher.name)) for matcher in matchers)
+            )
+        return found
+
+    def _candidates(self, matchers: tuple[Matcher, ...]) -> Iterable[Series]:
+        """The series of the equality that the fewest meet; all where there is none."""
+        equal = [matcher for matcher in matchers if matcher.operator == "=" and matcher.name != METRIC_NAME]
+        if not equal:
+            return self.series.values()
+        return min((self._index(one.name).get(one.value, []) for one in equal), key=len)
+
+    def _index(self, name: str) -> dict[str, list[Series]]:
+        index = self._indexes.get(name)
+        if index is None:
+            index = self._indexes[name] = {}
+            for labels, series in self.series.items():
+                index.setdefault(label_value(labels, name), []).append(series)
+        return index
+
+
 class SeriesStore:
     """All series of one evaluator; for one thread.
 
@@ -203,66 +252,48 @@ class SeriesStore:
         self._keep_ms = dict(keep_ms or {})
         self._default_keep_ms = default_keep_ms
         self._series_max = series_max
-        self._by_name: dict[str, dict[Labels, Series]] = {}
+        self._families: dict[str, _Family] = {}
         self._count = 0
-        self._found: dict[tuple[Matcher, ...], Sequence[Series]] = {}
         self.refused = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def keep(self, name: str, keep_ms: int) -> None:
-        """Keeps the samples of a metric at least this long."""
-        self._keep_ms[name] = max(keep_ms, self._keep_ms.get(name, self._default_keep_ms))
-
     def append(self, labels: Labels, at_ms: int, value: float) -> bool:
         """Adds a sample; see `Series.append`. A new series beyond the most is refused and counted."""
         name = label_value(labels, METRIC_NAME)
-        family = self._by_name.get(name)
+        family = self._families.get(name)
         if family is None:
-            family = self._by_name[name] = {}
-        series = family.get(labels)
+            family = self._families[name] = _Family()
+        series = family.series.get(labels)
         if series is None:
             if self._count >= self._series_max:
                 self.refused += 1
                 return False
-            series = family[labels] = Series(labels)
+            series = family.add(labels)
             self._count += 1
-            self._found.clear()
         return series.append(at_ms, value)
 
     def select(self, matchers: tuple[Matcher, ...]) -> Sequence[Series]:
         """See `Storage.select`."""
-        found = self._found.get(matchers)
-        if found is None:
-            found = self._found[matchers] = tuple(self._matching(matchers))
-        return found
-
-    def _matching(self, matchers: tuple[Matcher, ...]) -> list[Series]:
-        name = next((m.value for m in matchers if m.name == METRIC_NAME and m.operator == "="), None)
-        families: Iterable[dict[Labels, Series]]
-        families = self._by_name.values() if name is None else (self._by_name.get(name, {}),)
-        others = [m for m in matchers if m != Matcher(METRIC_NAME, "=", name or "")]
-        return [
-            series
-            for family in families
-            for labels, series in family.items()
-            if all(matcher.matches(label_value(labels, matcher.name)) for matcher in others)
-        ]
+        for matcher in matchers:
+            if matcher.name == METRIC_NAME and matcher.operator == "=":
+                family = self._families.get(matcher.value)
+                return family.select(matchers) if family is not None else ()
+        return [series for family in list(self._families.values()) for series in family.select(matchers)]
 
     def forget(self, now_ms: int) -> None:
         """Drops what is too old, and series that have nothing left."""
-        for name, family in list(self._by_name.items()):
+        for name, family in list(self._families.items()):
             keep_ms = self._keep_ms.get(name, self._default_keep_ms)
-            gone = [labels for labels, series in family.items() if not series.forget(now_ms, keep_ms)]
-            for labels in gone:
-                del family[labels]
+            gone = [labels for labels, series in family.series.items() if not series.forget(now_ms, keep_ms)]
             if gone:
+                family.remove(gone)
                 self._count -= len(gone)
-                self._found.clear()
-            if not family:
-                del self._by_name[name]
+            if not family.series:
+                del self._families[name]
 
     def bytes_used(self) -> int:
         """The memory of all samples, bytes."""
-        return sum(16 * len(series.times) for family in self._by_name.values() for series in family.values())
+        families = self._families.values()
+        return sum(16 * len(series.times) for family in families for series in family.series.values())

@@ -8,7 +8,6 @@ import re
 from typing import Final, NoReturn
 
 from spanbudget.processors.errors import ExpressionError
-from spanbudget.rules.durations import parse_duration
 from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
 from spanbudget.rules.series import STALE_NAN
 from spanbudget.rules.templates.literals import unquoted
@@ -16,14 +15,14 @@ from spanbudget.rules.templates.literals import unquoted
 VALUES_MAX: Final = 1_000_000
 """Values of one series."""
 _NUMBER: Final = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
-_PERIOD: Final = r"(?:\d+(?:ms|[smhdwy]))+"  # a duration is the number of its seconds
 _WORD: Final = r"(?:[iI][nN][fF]|[nN][aA][nN])(?![\w:])"
-_VALUE: Final = rf"(?:{_PERIOD}|{_NUMBER}|{_WORD})"
+_VALUE: Final = rf"(?:{_NUMBER}|{_WORD})"
 _ITEM: Final = re.compile(
     rf"(?:_|stale(?![\w:])|(?P<first>[+-]?{_VALUE})(?P<step>[+-]{_VALUE}(?=x))?)(?:x(?P<times>\d+))?",
     re.ASCII,
 )
 _NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+_NO_NAMES: Final = frozenset({"atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"})
 _SPACE: Final = re.compile(r"\s*")
 _STRING: Final = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`""")
 
@@ -82,14 +81,7 @@ def _number(text: str) -> float:
     word = plain.lower()
     if word in ("inf", "nan"):
         return sign * (math.inf if word == "inf" else math.nan)
-    try:
-        return sign * float(plain)
-    except ValueError:
-        pass
-    try:
-        return sign * parse_duration(plain) / 1000
-    except ValueError as error:
-        raise ExpressionError(str(error)) from None
+    return sign * float(plain)
 
 
 def metric_labels(text: str) -> Labels:
@@ -111,7 +103,8 @@ class _Metric:
         self._spaces()
         name = _NAME.match(self._text, self._at)
         if name:
-            self._found[METRIC_NAME] = name[0]
+            if name[0].lower() in _NO_NAMES:
+                self._fail("a name is expected, and this word has another meaning")
             self._at = name.end()
         self._spaces()
         if self._takes("{"):
@@ -122,6 +115,8 @@ class _Metric:
                     break
         if self._at < len(self._text):
             self._fail("a metric ends here")
+        if name:
+            self._found[METRIC_NAME] = name[0]  # whatever stands between the braces
         return labels_of(self._found)
 
     def _pair(self) -> None:
@@ -130,13 +125,18 @@ class _Metric:
             self._at = name.end()
             self._spaces()
             self._expects("=")
-            self._found[name[0]] = self._string()
+            self._set(name[0], self._string())
             return
         quoted = self._string()
         if self._takes("="):
-            self._found[quoted] = self._string()
+            self._set(quoted, self._string())
         else:
-            self._found[METRIC_NAME] = quoted
+            self._set(METRIC_NAME, quoted)
+
+    def _set(self, name: str, value: str) -> None:
+        if name in self._found:
+            self._fail(f"the label {name} is there twice before this")
+        self._found[name] = value
 
     def _string(self) -> str:
         found = _STRING.match(self._text, self._at)

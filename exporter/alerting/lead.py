@@ -16,10 +16,10 @@ from spanbudget.exporter.config import Config
 from spanbudget.exporter.instruments import BUDGET_STATES_MAX, Point
 from spanbudget.exporter.ledger.tallies import LedgerTallies
 from spanbudget.exporter.notify.config import ReceiverConfig
-from spanbudget.exporter.outbox.metrics import NOTIFICATIONS_WAITING
 from spanbudget.processors import names_out as names
 from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.budgets import Budget
+from spanbudget.processors.names_out import NOTIFICATIONS_WAITING
 from spanbudget.rules.budget_gauges import BudgetGauges
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.templates import Externals
@@ -170,6 +170,7 @@ class Rulebook:
         try:
             seq = reader.max_seq()
             restore(stage, reader, self.needs, now_ns, seq)
+            rolling = [budget.name for budget in budgets if budget.period.kind == "rolling"]
             peaks = kept.notes.get(PEAKS, "")
             add_kept_peaks(stage.feed.gauges.peaks, peaks)
             return Lead(
@@ -179,7 +180,7 @@ class Rulebook:
                 reader=reader,
                 seq=seq,
                 evaluator=self._evaluator(stage, kept, now_ns // NS_PER_MS),
-                planner=Planner(self.receivers, kept.log, self.config.alerting.external_labels),
+                planner=Planner(self.receivers, kept.log, self.config.alerting.external_labels, rolling),
                 delivery=outside.delivery(store, leads),
                 budgets=budgets,
                 peaks=peaks,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from spanbudget.exporter.alert_store.records import LogKey, OutboxRow
-from spanbudget.exporter.alerting.payloads import notification_to_json, sent_of_json, sent_to_json
 from spanbudget.exporter.notify.config import ReceiverConfig
+from spanbudget.processors.names_out import BUDGET, prometheus_label
 from spanbudget.rules.alerts import Alert
 from spanbudget.rules.labels import Labels, label_value, labels_of
 from spanbudget.rules.notifications.alertmanager_push import (
@@ -17,8 +17,10 @@ from spanbudget.rules.notifications.alertmanager_push import (
 from spanbudget.rules.notifications.notification import Notification, Sent
 from spanbudget.rules.notifications.planning import plan
 from spanbudget.rules.notifications.thresholds import THRESHOLD
+from spanbudget.rules.notifications.written import read_sent, write_notification, write_sent
 
 NS_PER_MS: Final = 1_000_000
+_BUDGET: Final = prometheus_label(BUDGET)
 NEVER_MS: Final = 2**62
 
 
@@ -42,6 +44,7 @@ class Planner:
         receivers: Who is told.
         log: What they were told. Entries of receivers that are there no more are forgotten.
         external_labels: Set on every alert that does not have them.
+        rolling: Names of the budgets whose windows roll.
         resend_ms: How often an Alertmanager is pushed an alert again.
 
     Attributes:
@@ -53,16 +56,18 @@ class Planner:
         receivers: Sequence[ReceiverConfig],
         log: Mapping[LogKey, Any],
         external_labels: Mapping[str, str],
+        rolling: Collection[str] = (),
         resend_ms: int = RESEND_MS,
     ) -> None:
         self._receivers = [(receiver, receiver.to_policy()) for receiver in receivers]
         self._external = tuple(external_labels.items())
+        self._rolling = frozenset(rolling)
         self._resend_ms = resend_ms
         self._logs: dict[str, dict[str, Sent]] = {receiver.name: {} for receiver in receivers}
         self._strangers = [key for key in log if key.receiver not in self._logs]
         for key, told in log.items():
             if key.receiver in self._logs:
-                self._logs[key.receiver][key.group_key] = sent_of_json(told)
+                self._logs[key.receiver][key.group_key] = read_sent(told)
         self._pushed: dict[str, Mapping[Labels, int]] = {}
         self._next: tuple[dict[str, dict[str, Sent]], dict[str, Mapping[Labels, int]]] | None = None
         self.next_due_ms = 0
@@ -78,8 +83,7 @@ class Planner:
             busy: Channels that have letters waiting: what is down is not pushed the same again.
         """
         told = [self._labelled(alert) for alert in alerts if alert.state != "pending"]
-        # A threshold's alert ends with its budget's window: there is nothing that it could flap around.
-        over = {one.labels for one in told if one.state == "inactive" and label_value(one.labels, THRESHOLD)}
+        over = {alert.labels for alert in told if self._ends_for_good(alert)}
         planned = Planned(log=dict.fromkeys(self._strangers))
         logs, pushed, dues = dict(self._logs), dict(self._pushed), [NEVER_MS]
         for receiver, policy in self._receivers:
@@ -88,7 +92,7 @@ class Planner:
                 made = plan(policy, told, logs[name], now_ms, ended_for_good=over)
                 for notification in made.notifications:
                     planned.outbox += [_row(notification, channel, now_ms) for channel in receiver.channels]
-                planned.log |= {LogKey(name, key): sent_to_json(sent) for key, sent in made.log.items()}
+                planned.log |= {LogKey(name, key): write_sent(sent) for key, sent in made.log.items()}
                 planned.log |= {LogKey(name, key): None for key in made.forgotten}
                 logs[name] = {k: v for k, v in {**logs[name], **made.log}.items() if k not in made.forgotten}
                 dues.append(NEVER_MS if made.next_due_ms is None else made.next_due_ms)
@@ -111,6 +115,15 @@ class Planner:
             self._next = None
             self._strangers = []
 
+    def _ends_for_good(self, alert: Alert) -> bool:
+        """Whether an alert has ended for good: a threshold's ends with its budget's window.
+
+        A rolling budget has no such end: it may flap around its threshold.
+        """
+        if alert.state != "inactive" or not label_value(alert.labels, THRESHOLD):
+            return False
+        return label_value(alert.labels, _BUDGET) not in self._rolling
+
     def _labelled(self, alert: Alert) -> Alert:
         """The alert with the external labels that it does not have."""
         if not self._external:
@@ -125,5 +138,5 @@ def _is_news(alert: Alert, pushed: Mapping[Labels, int]) -> bool:
 
 def _row(notification: Notification, channel: str, now_ms: int) -> OutboxRow:
     now_ns = now_ms * NS_PER_MS
-    payload = notification_to_json(notification)
+    payload = write_notification(notification)
     return OutboxRow(f"{notification.id}/{channel}", channel, notification.group_key, payload, now_ns, now_ns)

@@ -9,7 +9,6 @@ from spanbudget.exporter.alert_store.records import OutboxRow
 from spanbudget.exporter.alerting.engine import AlertEngine
 from spanbudget.exporter.alerting.lead import Rulebook
 from spanbudget.exporter.alerting.needs import needs_of_groups
-from spanbudget.exporter.alerting.payloads import notification_of_json
 from spanbudget.exporter.alerting.rule_sets import rule_groups
 from spanbudget.exporter.alerting.seams import Delivery, Outside
 from spanbudget.exporter.config import Config
@@ -19,6 +18,7 @@ from spanbudget.exporter.notify.senders import Sender, senders_of
 from spanbudget.exporter.outbox.dispatcher import Dispatcher, TidiedOutbox
 from spanbudget.exporter.pipeline import Pipeline
 from spanbudget.rules.notifications.alertmanager_push import RESEND_MS
+from spanbudget.rules.notifications.written import read_notification
 
 
 def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:
@@ -54,8 +54,8 @@ def _send(sender: Sender, row: OutboxRow) -> None:
         DeliveryError: The receiver has not taken it, or the row cannot be read.
     """
     try:
-        notification = notification_of_json(row.payload)
-    except (KeyError, TypeError, ValueError):
+        notification = read_notification(row.payload)
+    except ValueError:
         text = "another version of SpanBudget wrote this notification, and this one cannot read it"
         raise DeliveryError(text, retry=False) from None
     sender.send(notification)

@@ -28,6 +28,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "alerts": Command("spanbudget.exporter.cli.alerts", "alerts", "See alerts, and what was sent of them."),
     "config": Command("spanbudget.exporter.cli.config", "config", "Look at configuration files."),
     "demo": Command("spanbudget.exporter.cli.demo", "demo", "Watch two applications spend, without a key."),
     "doctor": Command("spanbudget.exporter.cli.doctor", "doctor", "Prove that limits hold on this machine."),

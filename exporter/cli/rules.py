@@ -11,6 +11,15 @@ from spanbudget.exporter.cli.main import Command
 COMMANDS: Final[Mapping[str, Command]] = {
     "check": Command("spanbudget.exporter.cli.rules_check", "check", "Check rule files."),
     "test": Command("spanbudget.exporter.cli.rules_test", "test", "Run promtool's unit tests of rules."),
+    "render": Command(
+        "spanbudget.exporter.cli.rules_render", "render", "Print all rules for Prometheus, Mimir, Grafana…"
+    ),
+    "eval": Command(
+        "spanbudget.exporter.cli.rules_eval", "eval_expression", "Evaluate an expression on the ledger."
+    ),
+    "backtest": Command(
+        "spanbudget.exporter.cli.rules_backtest", "backtest", "Tell what rules would have fired."
+    ),
 }
 """The commands, in the order of the help; each is imported when it is used."""
 

@@ -43,7 +43,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def backtest(
     files: Sequence[Path], given: Path | None, db: Path | None, since: int, step: int, *, as_json: bool
 ) -> None:
-    r"""Tell what the rules of FILES would have fired on the ledger's past.
+    """Tell what the rules of FILES would have fired on the ledger's past.
 
     Without FILES, the rules of the configuration are taken: its files and packs, and what the budgets'
     `alerts` expand to. Nothing is sent. Limits are those of today; grants and reservations are not replayed.
@@ -52,7 +52,7 @@ def backtest(
     Examples:
       spanbudget rules backtest --since 30d
       spanbudget rules backtest --since 7d new-rules.yaml
-    """
+    """  # noqa: D301 - click's mark of lines that stay as they are
     config = with_stored(chosen(given, db))
     groups = load_rule_files(files) if files else rule_groups(config)
     if not groups:

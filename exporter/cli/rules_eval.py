@@ -32,7 +32,7 @@ _EXIT_NOTHING: Final = 1
 def eval_expression(
     expression: str, given: Path | None, db: Path | None, at: int | None, *, as_json: bool
 ) -> None:
-    r"""Evaluate EXPRESSION, a PromQL expression, on the ledger.
+    """Evaluate EXPRESSION, a PromQL expression, on the ledger.
 
     The series are those that rules see: counters of all processes, and the state of every budget. Exit code 1
     means that the result is empty.
@@ -42,7 +42,7 @@ def eval_expression(
       spanbudget rules eval 'llm_budget_utilization_ratio > 0.8'
       spanbudget rules eval 'sum by (gen_ai_response_model) (increase(llm_cost_usd_total[1d]))'
       spanbudget rules eval --at 2h 'llm_budget_burn_rate{llm_budget_burn_window="1h"}'
-    """
+    """  # noqa: D301 - click's mark of lines that stay as they are
     parsed = parse_expression(expression)
     config = chosen(given, db)
     open_ledger(config.ledger.url, create=False).close()

@@ -61,7 +61,7 @@ def render(
     folder: str,
     datasource: str,
 ) -> None:
-    r"""Print all rules: of the configuration's packs and files, and what its budgets' `alerts` expand to.
+    """Print all rules: of the configuration's packs and files, and what its budgets' `alerts` expand to.
 
     With FILES (paths, or packs such as pack:budget), those instead. What was left out is told on stderr.
 
@@ -70,7 +70,7 @@ def render(
       spanbudget rules render --config budgets.yaml > llm-budgets.rules.yaml
       spanbudget rules render --target prometheus-operator --namespace monitoring --label release=prometheus
       spanbudget rules render --target grafana --datasource mimir pack:budget pack:pipeline
-    """
+    """  # noqa: D301 - click looks for the control character itself
     groups, notes = _of_files(files) if files else _of_configuration(configuration_of(config=config_path))
     for note in notes:
         click.echo(note, err=True)

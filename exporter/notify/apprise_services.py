@@ -99,7 +99,7 @@ def _silence() -> Iterator[None]:
     token = _silent.set(True)
     loggers = [logging.getLogger(name) for name in _TELLING_LOGGERS]
     for logger in loggers:
-        logger.addFilter(_others)
+        logger.addFilter(_others)  # stays, once; it lets everything else pass
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ They are checked by the mapping that holds them, so that no message shows them.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -78,6 +78,11 @@ def duration_ms(given: object) -> object:
     return parse_duration(given) if isinstance(given, str) else given
 
 
+GroupBy: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(group_label)], ...] | None,
+    BeforeValidator(listed),
+    Field(max_length=32),
+]
 Duration: TypeAlias = Annotated[int, BeforeValidator(duration_ms)]
 Timeout: TypeAlias = Annotated[float, Field(gt=0, le=60)]
 
@@ -103,8 +108,16 @@ class WebhookConfig(_Http):
     headers: Annotated[dict[str, SecretStr], Field(max_length=HEADERS_MAX)] = Field(default_factory=dict)
     secret: SecretStr | None = None
     secret_file: Path | None = None
-    secrets: Annotated[tuple[SecretStr, ...], Field(max_length=SECRETS_MAX)] = ()
+    secrets: Annotated[tuple[SecretStr, ...], BeforeValidator(listed), Field(max_length=SECRETS_MAX)] = ()
     max_alerts: Annotated[int, Field(ge=0, le=100_000)] = 1_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _headers_are_a_mapping(cls, values: Any) -> Any:
+        # Said here: a message about the key itself would show what it holds.
+        if isinstance(values, dict) and not isinstance(values.get("headers") or {}, dict):
+            raise ValueError("headers must be a mapping of names to values")  # noqa: TRY004 - pydantic's way
+        return values
 
     @model_validator(mode="after")
     def _is_complete(self) -> "WebhookConfig":
@@ -183,7 +196,10 @@ class AppriseConfig(Section):
 
 
 class ReceiverConfig(Section):
-    """One receiver, told through one or several channels; grouping and muting are not for `alertmanager`."""
+    """One receiver, told through one or several channels; grouping and muting are not for `alertmanager`.
+
+    Without `group_by`, alerts of one name are a group; for a receiver that is a log only, each alert is.
+    """
 
     name: Annotated[str, AfterValidator(receiver_name)]
     webhook: WebhookConfig | None = None
@@ -191,9 +207,7 @@ class ReceiverConfig(Section):
     apprise: AppriseConfig | None = None
     callback: Annotated[str, AfterValidator(callback_name)] | None = None
     log: bool = False
-    group_by: Annotated[
-        tuple[Annotated[str, AfterValidator(group_label)], ...], BeforeValidator(listed), Field(max_length=32)
-    ] = ("alertname",)
+    group_by: GroupBy = None
     group_wait: Annotated[Duration, Field(le=_HOUR_MS)] = 0
     group_interval: Annotated[Duration, Field(le=_DAY_MS)] = 0
     repeat_interval: Annotated[Duration, Field(ge=60_000, le=365 * _DAY_MS)] = 4 * _HOUR_MS
@@ -221,7 +235,7 @@ class ReceiverConfig(Section):
         """How the receiver wants to be told, as the planning takes it."""
         return ReceiverPolicy(
             name=self.name,
-            group_by=self.group_by,
+            group_by=self._grouping(),
             group_wait_ms=self.group_wait,
             group_interval_ms=self.group_interval,
             repeat_interval_ms=self.repeat_interval,
@@ -229,6 +243,11 @@ class ReceiverConfig(Section):
             resolve_hold_ms=self.resolve_hold,
             mute=tuple(mute.to_interval() for mute in self.mute),
         )
+
+    def _grouping(self) -> tuple[str, ...]:
+        if self.group_by is not None:
+            return self.group_by
+        return (BY_ALL_LABELS,) if self.channels == (f"{self.name}/log",) else ("alertname",)
 
     def _kinds(self) -> Iterator[Channel]:
         if self.webhook:

@@ -166,7 +166,7 @@ class _Connection(http.client.HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        sock: socket.socket = self.sock
+        sock: Any = self.sock
         view = memoryview(data)
         for start in range(0, len(view), _CHUNK_BYTES):
             sock.settimeout(_left(self._deadline))

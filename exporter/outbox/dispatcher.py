@@ -10,15 +10,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from spanbudget.exporter.outbox.courier import POLL_SECONDS, Courier, Outbox, Send
-from spanbudget.exporter.outbox.metrics import (
+from spanbudget.exporter.outbox.retrying import RetryPolicy
+from spanbudget.processors.errors import AlertStoreError
+from spanbudget.processors.names_out import (
+    NANO,
     NOTIFICATIONS_DEAD,
     NOTIFICATIONS_FAILED,
     NOTIFICATIONS_SENT,
     NOTIFICATIONS_WAITING,
 )
-from spanbudget.exporter.outbox.retrying import RetryPolicy
-from spanbudget.processors.errors import AlertStoreError
-from spanbudget.processors.names_out import NANO
 
 TIDY_SECONDS: Final = 5.0
 """How often it is counted what waits."""

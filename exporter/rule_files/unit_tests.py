@@ -105,10 +105,17 @@ def _test(reading: Reading, node: tree.Node, path: tree.Path, interval_ms: int) 
 
 def _input(reading: Reading, node: tree.Node, path: tree.Path) -> InputSeries:
     keys = Keys(reading, node, path, ("series", "values"))
-    labels = _noted(keys, "series", metric_labels, EMPTY)
-    if not keys.text("series"):
-        keys.note("series", "`series` must be set")
+    labels = _noted(keys, "series", _series_labels, EMPTY)
     return InputSeries(labels, _noted(keys, "values", series_values, []))
+
+
+def _series_labels(text: str) -> Labels:
+    if not text:
+        raise ValueError("`series` must be set")
+    labels = metric_labels(text)
+    if not labels:
+        raise ValueError("a series needs a name or a label that is not empty")
+    return labels
 
 
 def _alert_test(reading: Reading, node: tree.Node, path: tree.Path) -> AlertTest:

@@ -1,6 +1,6 @@
-"""Notifications and entries of the log as text, for a store; what is read is what was written."""
+"""Notifications and entries of the log as JSON has them, for a store; what is read is what was written."""
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 from spanbudget.rules.alerts import Alert
@@ -8,28 +8,25 @@ from spanbudget.rules.labels import Labels
 from spanbudget.rules.notifications.notification import Notification, Sent, Told
 
 
-def write_notification(notification: Notification) -> str:
-    """A notification as JSON."""
-    return _json(
-        {
-            "id": notification.id,
-            "receiver": notification.receiver,
-            "group_key": notification.group_key,
-            "group_labels": dict(notification.group_labels),
-            "alerts": [_alert(alert) for alert in notification.alerts],
-            "at_ms": notification.at_ms,
-        }
-    )
+def write_notification(notification: Notification) -> dict[str, Any]:
+    """A notification as JSON has it."""
+    return {
+        "id": notification.id,
+        "receiver": notification.receiver,
+        "group_key": notification.group_key,
+        "group_labels": dict(notification.group_labels),
+        "alerts": [_alert(alert) for alert in notification.alerts],
+        "at_ms": notification.at_ms,
+    }
 
 
-def read_notification(text: str) -> Notification:
+def read_notification(record: Mapping[str, Any]) -> Notification:
     """The notification that `write_notification` wrote.
 
     Raises:
         ValueError: It did not write this.
     """
     try:
-        record = json.loads(text)
         return Notification(
             record["id"],
             record["receiver"],
@@ -42,28 +39,23 @@ def read_notification(text: str) -> Notification:
         raise ValueError(f"not a notification: {type(error).__name__} {error}") from None
 
 
-def write_sent(sent: Sent) -> str:
-    """An entry of the log as JSON."""
+def write_sent(sent: Sent) -> dict[str, Any]:
+    """An entry of the log as JSON has it."""
     told = [{**_alert(told.alert), "resolve_at_ms": told.resolve_at_ms} for told in sent.alerts]
-    return _json({"at_ms": sent.at_ms, "alerts": told})
+    return {"at_ms": sent.at_ms, "alerts": told}
 
 
-def read_sent(text: str) -> Sent:
+def read_sent(record: Mapping[str, Any]) -> Sent:
     """The entry that `write_sent` wrote.
 
     Raises:
         ValueError: It did not write this.
     """
     try:
-        record = json.loads(text)
         told = tuple(Told(_read_alert(alert), alert["resolve_at_ms"]) for alert in record["alerts"])
         return Sent(record["at_ms"], told)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not an entry of the log: {type(error).__name__} {error}") from None
-
-
-def _json(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
@@ -93,4 +85,4 @@ def _read_alert(record: dict[str, Any]) -> Alert:
 
 
 def _labels(pairs: dict[str, str]) -> Labels:
-    return tuple(pairs.items())
+    return tuple(sorted(pairs.items()))  # a database may keep them in another order

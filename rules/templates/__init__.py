@@ -18,7 +18,8 @@ from spanbudget.rules.templates.nodes import (
     operands_of,
 )
 from spanbudget.rules.templates.parser import parse_template
-from spanbudget.rules.templates.values import AlertData, string_map
+from spanbudget.rules.templates.shortcuts import Part, shortcut_of
+from spanbudget.rules.templates.values import AlertData, TemplateError, string_map
 
 __all__ = ["Externals", "Template", "TemplateContext", "compile_template"]
 
@@ -48,11 +49,15 @@ class Template:
     name: str
     varies: Varies
     _trees: dict[str, Nodes] = field(repr=False, compare=False)
+    _shortcut: tuple[Part, ...] | None = field(repr=False, compare=False)
 
     def expand(self, context: TemplateContext) -> str:
         """The text for a sample; one that cannot be expanded says so, as in Prometheus, raising nothing."""
-        if self.varies == "never" and not self._trees:
-            return self.text
+        if self._shortcut is not None:
+            try:
+                return "".join([part(context) for part in self._shortcut])
+            except TemplateError:
+                pass  # and again below, which tells where it failed
         externals = context.externals
         data = AlertData(
             string_map(context.labels), string_map(externals.labels), externals.url, context.value
@@ -80,12 +85,12 @@ def compile_template(text: str, name: str = "template") -> Template:
         ExpressionError: It is wrong, or longer than `TEXT_MAX`.
     """
     if "{{" not in text:
-        return Template(text, name, "never", {})
+        return Template(text, name, "never", {}, (lambda _: text,))
     if len(text) > TEXT_MAX:
         raise ExpressionError(f"template: {name}: longer than {TEXT_MAX} characters")
     trees = parse_template(_DEFINITIONS + text, name, FUNCTIONS)
     trees[""] = trees[""][_DEFINED:]
-    return Template(text, name, _varies(trees), trees)
+    return Template(text, name, _varies(trees), trees, shortcut_of(trees[""]))
 
 
 def _varies(trees: dict[str, Nodes]) -> Varies:

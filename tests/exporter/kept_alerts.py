@@ -3,6 +3,7 @@
 from typing import Any
 
 from spanbudget.exporter.alert_store.records import Change, OutboxRow, RuleKey
+from spanbudget.exporter.alert_store.store import SqlAlertStore
 from spanbudget.rules.alerts import Alert
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -11,6 +12,13 @@ DAY = 86_400 * SECOND
 ME, OTHER = b"m" * 16, b"o" * 16
 RULE = RuleKey("budgets.yaml;spend", "0 BudgetWarning")
 ODD = "\x00 ünï \ud800 😀 \"quoted\" 'single' \\ \n"
+
+
+def leading(store: SqlAlertStore, owner: bytes = ME, seconds: int = 1) -> int:
+    """Takes the lease; answers with its number."""
+    fence = store.lead(owner, NOW_NS, NOW_NS + seconds * SECOND)
+    assert fence is not None
+    return fence
 
 
 def an_alert(budget: str = "production", **changes: Any) -> Alert:

@@ -30,7 +30,7 @@ class Agreement:
     Attributes:
         cases: Results compared: one for each series of a result, one for an empty result and for an error.
         errors: Those of them that were errors on both sides.
-        differences: What differs: the smallest part of the expression that does, both results, and what it read.
+        differences: What differs: the smallest part of an expression that does, both results, its input.
         by_input: Expressions that agree only to 1e-12 of the largest input, not of each value.
     """
 

@@ -51,15 +51,15 @@ FAMILIES: Final[dict[str, dict[str, Sequence[str]]]] = {
 _NAMES: Final = tuple(FAMILIES)
 _LABELS: Final = ("team", "model", "budget", "outcome", "kind", "zone", "window", "le", "value", "none")
 _PATTERNS: Final = (
-    ".*", ".+", "", "search|checkout", "s.*|data-.*", "(?i)EU.*", "eu.west.1", "eu\\.west\\.1", "[a-m].*", "two.lines",
-    "two.*", "gpt-[0-9]+", "^search$", ".*a.*", "(gpt|claude)-.*",
+    ".*", ".+", "", "search|checkout", "s.*|data-.*", "(?i)EU.*", "eu.west.1", "eu\\.west\\.1", "[a-m].*",
+    "two.lines", "two.*", "gpt-[0-9]+", "^search$", ".*a.*", "(gpt|claude)-.*",
 )  # fmt: skip
 _RANGES: Final = ("15s", "30s", "59s", "1m", "2m", "5m", "5m1ms", "10m", "17m30s", "1h", "2h")
 _OFFSETS: Final = ("15s", "1m", "5m", "299s", "-1m", "-5m", "1h", "1h30m", "7m1ms")
 _OVER_RANGE: Final = (
-    "rate", "irate", "increase", "delta", "idelta", "deriv", "changes", "resets", "avg_over_time", "min_over_time",
-    "max_over_time", "sum_over_time", "count_over_time", "last_over_time", "stddev_over_time", "stdvar_over_time",
-    "present_over_time", "absent_over_time",
+    "rate", "irate", "increase", "delta", "idelta", "deriv", "changes", "resets", "avg_over_time",
+    "min_over_time", "max_over_time", "sum_over_time", "count_over_time", "last_over_time",
+    "stddev_over_time", "stdvar_over_time", "present_over_time", "absent_over_time",
 )  # fmt: skip
 _OF_NUMBER: Final = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "round")
 _OF_TIME: Final = (
@@ -67,7 +67,8 @@ _OF_TIME: Final = (
 )  # fmt: skip
 _AGGREGATIONS: Final = ("sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
 _NUMBERS: Final = (
-    "0", "1", "2", "0.5", "-1", "3.7", "1e3", "1e-9", "100", "Inf", "-Inf", "NaN", "0x1F", "0.1", "7", ".25", "1e308",
+    "0", "1", "2", "0.5", "-1", "3.7", "1e3", "1e-9", "100", "Inf", "-Inf", "NaN", "0x1F", "0.1", "7",
+    ".25", "1e308",
 )  # fmt: skip
 _ARITHMETIC: Final = ("+", "-", "*", "/", "%", "^")
 _COMPARISONS: Final = ("==", "!=", ">", "<", ">=", "<=")
@@ -93,7 +94,15 @@ _JOINS: Final = (
     ("mixed", "on(kind)", "odd"),
     ("odd", "on(kind) group_right()", "mixed"),
 )
-_MATCHINGS: Final = ("", "on()", "on(team)", "on(team, model)", "ignoring(outcome)", "ignoring(le, kind)", "on(kind)")
+_MATCHINGS: Final = (
+    "",
+    "on()",
+    "on(team)",
+    "on(team, model)",
+    "ignoring(outcome)",
+    "ignoring(le, kind)",
+    "on(kind)",
+)
 
 
 class ExpressionMaker:
@@ -103,11 +112,11 @@ class ExpressionMaker:
         self._rng = rng = random.Random(seed)
         self._pick = rng.choice
         self._kinds = (
-            self.selector, self.of_range, self.of_range, self.quantile_over_time, self.predict_linear, self.of_number,
-            self.rounded, self.clamped, self.aggregation, self.aggregation, self.ranked, self.quantile,
-            self.count_values, self.joined, self.joined, self.filtered, self.filtered, self.set_operation, self.negated,
-            self.calendar, self.histogram_quantile, self.replaced, self.joined_labels, self.absent, self.of_scalar,
-            self.sorted, self.scalar, self.timestamp,
+            self.selector, self.of_range, self.of_range, self.quantile_over_time, self.predict_linear,
+            self.of_number, self.rounded, self.clamped, self.aggregation, self.aggregation, self.ranked,
+            self.quantile, self.count_values, self.joined, self.joined, self.filtered, self.filtered,
+            self.set_operation, self.negated, self.calendar, self.histogram_quantile, self.replaced,
+            self.joined_labels, self.absent, self.of_scalar, self.sorted, self.scalar, self.timestamp,
         )  # fmt: skip
 
     def make(self, count: int) -> Iterator[Tree]:
@@ -149,7 +158,9 @@ class ExpressionMaker:
 
     def rounded(self, depth: int) -> Tree:
         """To a multiple."""
-        return self._call("round", self.vector(depth - 1), Tree(self._pick(("0.1", "5", "-2", "0", "0.3", "1e-3"))))
+        return self._call(
+            "round", self.vector(depth - 1), Tree(self._pick(("0.1", "5", "-2", "0", "0.3", "1e-3")))
+        )
 
     def clamped(self, depth: int) -> Tree:
         """Within bounds, which may be the wrong way round."""
@@ -198,10 +209,12 @@ class ExpressionMaker:
     def set_operation(self, depth: int) -> Tree:
         """And, or, unless."""
         operator = self._pick(("and", "or", "unless"))
-        return self._binary(self.vector(depth - 1), f"{operator} {self._pick(_MATCHINGS)}", self.vector(depth - 1))
+        return self._binary(
+            self.vector(depth - 1), f"{operator} {self._pick(_MATCHINGS)}", self.vector(depth - 1)
+        )
 
     def negated(self, depth: int) -> Tree:
-        """With a sign before it; with a plus only where `timestamp` is no witness, see `DIFFERENT_BY_CHOICE`."""
+        """With a sign before it; a plus not before a selector, see `DIFFERENT_BY_CHOICE`."""
         inner = self.vector(depth - 1)
         if self._rng.random() < 0.3:
             inner = self.of_number(depth)
@@ -228,8 +241,12 @@ class ExpressionMaker:
     def replaced(self, depth: int) -> Tree:
         """label_replace, with groups, with an empty result, without a match."""
         target, source = self._pick(("team", "new", "__name__", "kind")), self._pick(_LABELS)
-        pattern = self._pick(("(.*)", "(.+)-(.+)", "([a-z]+).*", "", "nothing", "(?P<first>.)(?P<rest>.*)", "(.)(.*)"))
-        text = self._pick(("$1", "$2-$1", "x-${1}-y", "", "constant", "$first$$$rest", "$0", "$9", "${rest}x"))
+        pattern = self._pick(
+            ("(.*)", "(.+)-(.+)", "([a-z]+).*", "", "nothing", "(?P<first>.)(?P<rest>.*)", "(.)(.*)")
+        )
+        text = self._pick(
+            ("$1", "$2-$1", "x-${1}-y", "", "constant", "$first$$$rest", "$0", "$9", "${rest}x")
+        )
         inner = self.vector(depth - 1)
         words = ", ".join(quoted(word) for word in (target, text, source, pattern))
         return Tree(f"label_replace({inner.text}, {words})", (inner,))

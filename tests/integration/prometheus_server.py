@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
     Attributes:
         kind: `scalar`, `string`, `vector` or `matrix`.
-        series: (label set, points) pairs in the server's order; a scalar has one of no labels, as does a string.
+        series: (label set, points) pairs in the server's order; a scalar has one without labels.
         text: The value of a string.
     """
 

@@ -1,4 +1,4 @@
-"""The second opinion: Debian's Prometheus 2.42 says the same, but for what has changed since and is listed."""
+"""The second opinion: Debian's Prometheus 2.42 says the same, but for changes that are listed."""
 
 import math
 import random
@@ -64,7 +64,9 @@ def test_generated_expressions_have_the_results_of_prometheus_2_but_for_the_list
     prometheus_2: PrometheusServer, say: Callable[[str], None]
 ) -> None:
     series = {
-        labels: samples for labels, samples in generated_series(7).items() if ("value", "two\nlines") not in labels
+        labels: samples
+        for labels, samples in generated_series(7).items()
+        if ("value", "two\nlines") not in labels
     }
     agreement = Agreement(prometheus_2, series)
     rng = random.Random(7)

@@ -3,7 +3,7 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kept_alerts import DAY, ME, NOW_NS, ODD, OTHER, RULE, SECOND, a_row, an_alert, putting
+from kept_alerts import DAY, ME, NOW_NS, ODD, OTHER, RULE, SECOND, a_row, an_alert, leading, putting
 
 from spanbudget.exporter.alert_store import open_alert_store, outbox
 from spanbudget.exporter.alert_store.records import Change, Kept, LogKey, NotLeadingError, RuleKey
@@ -216,7 +216,7 @@ def test_numbers_go_on_after_a_purge(store, fence):
 
 def test_a_store_in_memory_is_one_of_its_own():
     store, another = open_alert_store("sqlite://"), open_alert_store("sqlite://")
-    store.commit(store.lead(ME, NOW_NS, NOW_NS + 1), putting(a_row(1)))
+    store.commit(leading(store), putting(a_row(1)))
     assert (len(store.letters()), len(another.letters())) == (1, 0)
     store.close()
     another.close()
@@ -238,8 +238,8 @@ def test_a_closed_store_says_so(store):
 def test_any_states_survive(changes):
     """The last change of a label set is what is loaded."""
     store = open_alert_store("sqlite://")
-    fence = store.lead(ME, NOW_NS, NOW_NS + 1)
-    expected = {}
+    fence = leading(store)
+    expected: dict[object, object] = {}
     for text, value, goes in changes:
         alert = an_alert(text, value=value)
         if goes:

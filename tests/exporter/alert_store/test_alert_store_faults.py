@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from kept_alerts import ME, NOW_NS, ODD, RULE, SECOND, a_row, an_alert, putting
+from kept_alerts import ME, NOW_NS, ODD, RULE, a_row, an_alert, leading, putting
 from sqlalchemy import create_engine
 
 from spanbudget.exporter.alert_store import open_alert_store
@@ -75,8 +75,8 @@ def test_four_processes_that_fight_for_the_lease_never_keep_the_same_turn_twice(
 
 
 def test_of_two_threads_that_commit_under_two_numbers_the_later_number_wins(store, other):
-    first = store.lead(ME, NOW_NS, NOW_NS)
-    second = other.lead(b"o" * 16, NOW_NS, NOW_NS + SECOND)
+    first = leading(store, seconds=0)
+    second = leading(other, b"o" * 16)
     outcomes = []
 
     def commit(opened: SqlAlertStore, fence: int) -> None:
@@ -115,7 +115,7 @@ def test_a_process_that_is_killed_leaves_whole_commits(store_url, batches):
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(store):
-    fence = store.lead(ME, NOW_NS, NOW_NS + SECOND)
+    fence = leading(store)
     child = os.fork()
     if child == 0:
         try:
@@ -139,7 +139,7 @@ def test_a_ledger_of_the_second_schema_gets_the_new_tables_and_keeps_its_own(pat
         connection.exec_driver_sql("INSERT INTO meta VALUES ('old', 'kept')")
     engine.dispose()
     store = open_alert_store(f"sqlite:///{path}")
-    store.commit(store.lead(ME, NOW_NS, NOW_NS + 1), putting(a_row(1)))
+    store.commit(leading(store), putting(a_row(1)))
     store.close()
     ledger = open_ledger(f"sqlite:///{path}")
     assert ledger.noted(["old"]) == {"old": "kept"}
@@ -193,7 +193,7 @@ def test_a_missing_ledger_is_not_made_where_it_is_only_looked_at(path):
 
 def test_a_locked_store_says_so_and_can_be_tried_again(path):
     store = open_alert_store(f"sqlite:///{path}", busy_timeout_seconds=0.01)
-    fence = store.lead(ME, NOW_NS, NOW_NS + SECOND)
+    fence = leading(store)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         with pytest.raises(AlertStoreError, match=r"ledger\.db.*locked.*try again"):
@@ -207,7 +207,7 @@ def test_a_locked_store_says_so_and_can_be_tried_again(path):
 
 def test_a_full_disk_says_so_and_loses_nothing(small_disk):
     store = open_alert_store(f"sqlite:///{small_disk / 'ledger.db'}")
-    fence = store.lead(ME, NOW_NS, NOW_NS + SECOND)
+    fence = leading(store)
     kept = 0
 
     def commit_for_ever() -> None:
@@ -227,12 +227,13 @@ def test_a_full_disk_says_so_and_loses_nothing(small_disk):
 
 def test_an_error_does_not_show_what_was_to_be_kept(path):
     store = open_alert_store(f"sqlite:///{path}")
-    fence = store.lead(ME, NOW_NS, NOW_NS + SECOND)
+    fence = leading(store)
     with closing(sqlite3.connect(path)) as database:
         database.execute("DROP TABLE alert_states")
     with pytest.raises(AlertStoreError) as caught:
         store.commit(fence, Change(alerts=[(RULE, an_alert("confidential"))]))
-    chain, error = [], caught.value
+    chain: list[str] = []
+    error: BaseException | None = caught.value
     while error is not None:
         chain.append(str(error))
         error = error.__cause__
@@ -253,7 +254,7 @@ def test_sqlalchemy_is_loaded_only_where_a_store_is_opened():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_a_server_that_was_restarted_fails_one_call_and_loses_nothing(postgres, postgres_url, how):
     store = open_alert_store(postgres_url)
-    fence = store.lead(ME, NOW_NS, NOW_NS + SECOND)
+    fence = leading(store)
     store.commit(fence, Change(outbox=[a_row(1)], notes={ODD: "1"}))
     postgres.restart(how)
     with pytest.raises(AlertStoreError, match=r"the server|connection is lost") as caught:
@@ -268,7 +269,7 @@ def test_a_server_that_was_restarted_fails_one_call_and_loses_nothing(postgres, 
 def test_a_commit_that_waits_for_the_lease_keeps_nothing_once_it_is_taken(postgres, postgres_url):
     """The lease is being taken in a transaction that is still open when the old leader commits."""
     store = open_alert_store(postgres_url)
-    fence = store.lead(ME, NOW_NS, NOW_NS)
+    fence = leading(store, seconds=0)
     refused = []
 
     def commit() -> None:

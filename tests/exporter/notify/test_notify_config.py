@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from spanbudget.exporter.config_problems import problem_of
+from spanbudget.exporter.config_yaml import read_tree
 from spanbudget.exporter.notify.apprise_services import AppriseSender
 from spanbudget.exporter.notify.callback import CallbackSender
 from spanbudget.exporter.notify.config import ReceiverConfig, Receivers
@@ -26,6 +29,9 @@ def problems(**keys: Any) -> list[str]:
     with pytest.raises(ValidationError) as caught:
         receiver(**keys)
     assert "s3cret" not in str(caught.value)
+    root, _ = read_tree(json.dumps({"name": "team", **keys}), {})
+    for detail in caught.value.errors(include_url=False, include_input=False):
+        assert "s3cret" not in problem_of(detail, root, lambda path: ()).text
     return [
         f"{'.'.join(map(str, detail['loc']))}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in caught.value.errors()
@@ -36,6 +42,12 @@ def test_defaults_are_those_of_alertmanager_but_for_the_waits() -> None:
     assert receiver(webhook=HOOK).to_policy() == ReceiverPolicy(
         "team", ("alertname",), 0, 0, 14_400_000, True, 300_000, ()
     )
+
+
+def test_each_alert_has_an_event_of_its_own_in_a_log() -> None:
+    assert receiver(log="true").to_policy().group_by == ("...",)
+    assert receiver(log="true", webhook=HOOK).to_policy().group_by == ("alertname",)
+    assert receiver(log="true", group_by=[]).to_policy().group_by == ()
 
 
 def test_everything_can_be_said() -> None:
@@ -110,6 +122,8 @@ def test_files_are_read_when_they_are_needed() -> None:
         ({"webhook": {**HOOK, "secret": "s3cret" * 9, "secret_file": "/x"}},
          "webhook: must have at most one of"),
         ({"webhook": {**HOOK, "headers": {"Host": "s3cret"}}}, "webhook: the header Host is set by itself"),
+        ({"webhook": {**HOOK, "headers": "X-A: s3cret"}}, "webhook: headers must be a mapping"),
+        ({"webhook": {**HOOK, "secrets": "s3cret"}}, "webhook: secret: must have at least 16 bytes"),
         ({"webhook": {**HOOK, "headers": {"webhook-id": "x"}}}, "webhook: the header webhook-id is set by"),
         ({"webhook": {**HOOK, "headers": {"a b": "x"}}}, "webhook: headers must have names"),
         ({"webhook": {**HOOK, "headers": {"X-A": "s3cret\nX"}}}, "webhook: the header X-A must be one line"),

@@ -16,6 +16,7 @@ from local_servers import AT, Heard, alert, http_server, notification, raw_serve
 from pydantic import SecretStr
 
 from spanbudget.exporter.notify import exchange
+from spanbudget.exporter.notify.addresses import Target
 from spanbudget.exporter.notify.errors import DeliveryError
 from spanbudget.exporter.notify.exchange import ANSWER_BYTES_MAX, Answer, Reach, retry_after_seconds
 from spanbudget.exporter.notify.secret_files import Secret
@@ -170,7 +171,7 @@ def test_a_success_is_one_whatever_its_body(speak) -> None:
 
 def test_only_the_beginning_of_an_answer_is_read() -> None:
     with http_server(body=b"x" * (3 * ANSWER_BYTES_MAX)) as heard:
-        target = exchange.Target("http", "127.0.0.1", heard.port, "/")
+        target = Target("http", "127.0.0.1", heard.port, "/")
         assert len(exchange.post(target, b"", {}, LOCAL).body) == ANSWER_BYTES_MAX
 
 

@@ -184,7 +184,11 @@ def test_a_row_whose_mark_the_store_did_not_take_is_not_sent_again(outbox_url, c
     """Another process locks the ledger while the row is on its way."""
     put(a_row(1), a_row(2))
     with closing(sqlite3.connect(outbox_url.removeprefix("sqlite:///"), isolation_level=None)) as database:
-        receiver.fails = lambda row: database.execute("BEGIN IMMEDIATE") and None
+
+        def lock(row: OutboxRow) -> None:
+            database.execute("BEGIN IMMEDIATE")
+
+        receiver.fails = lock
         with pytest.raises(AlertStoreError, match="locked"):
             courier.deliver()
         receiver.fails = lambda row: None

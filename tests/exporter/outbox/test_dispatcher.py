@@ -16,7 +16,7 @@ from spanbudget.exporter.alert_store import open_alert_store
 from spanbudget.exporter.alert_store.records import OutboxRow
 from spanbudget.exporter.notify.errors import DeliveryError
 from spanbudget.exporter.outbox.dispatcher import Dispatcher
-from spanbudget.exporter.outbox.metrics import (
+from spanbudget.processors.names_out import (
     NOTIFICATIONS_DEAD,
     NOTIFICATIONS_FAILED,
     NOTIFICATIONS_SENT,
@@ -149,7 +149,12 @@ def test_a_store_that_fails_is_told_of_once_and_used_again(tmp_path, put, dispat
     with store.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE alert_outbox RENAME TO away")
     failed = threading.Event()
-    dispatcher = dispatch({"team": inbox}, clock_ns=lambda: failed.set() or time.time_ns())
+
+    def clock_ns() -> int:
+        failed.set()
+        return time.time_ns()
+
+    dispatcher = dispatch({"team": inbox}, clock_ns=clock_ns)
     assert failed.wait(SOON_SECONDS)
     while not caplog.records:
         dispatcher.wake()

@@ -42,7 +42,7 @@ def test_a_share_of_the_limit_is_a_rate():
 
 @pytest.mark.parametrize(("long", "short"), [("1h", "1h"), ("10m", "1h"), ("5h", "10m"), ("1h", "1m")])
 def test_a_pair_of_times_that_are_not_measured_is_refused(long, short):
-    with pytest.raises(ValueError, match="measured over|must be shorter"):
+    with pytest.raises(ValueError, match=r"measured over|must be shorter"):
         BurnPair(Decimal(1), long, short, "page")
 
 

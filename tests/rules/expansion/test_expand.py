@@ -43,7 +43,9 @@ EVERY_KIND = (
 
 
 def rules_of(*alerts, budget="prod", period=MONTHLY, **more):
-    return expand(BudgetAlerts(budget, period, alerts, **more)).group.rules
+    group = expand(BudgetAlerts(budget, period, alerts, **more)).group
+    assert group
+    return group.rules
 
 
 def notes_of(*alerts, period=MONTHLY, **more):
@@ -64,15 +66,15 @@ def test_names_of_alerts_are_stable_and_say_neither_threshold_nor_time():
         "LLMUnpricedCalls",
         "LLMBudgetSilent",
     ]
-    assert expand(BudgetAlerts("prod", MONTHLY, EVERY_KIND)).group.name == "budget:prod"
+    group = expand(BudgetAlerts("prod", MONTHLY, EVERY_KIND)).group
+    assert group
+    assert group.name == "budget:prod"
 
 
 def test_a_threshold_looks_at_the_peak_and_is_a_label():
     (rule,) = rules_of(ThresholdAlert(Decimal("99.5")))
-    assert (
-        rule.expr
-        == 'max by (llm_budget_name, llm_budget_child) (llm_budget_peak_ratio{llm_budget_name="prod"}) >= 0.995'
-    )
+    peak = 'max by (llm_budget_name, llm_budget_child) (llm_budget_peak_ratio{llm_budget_name="prod"})'
+    assert rule.expr == f"{peak} >= 0.995"
     assert label_value(rule.labels, "llm_budget_threshold") == "99.5"
     assert (rule.for_ms, rule.keep_firing_for_ms) == (0, 0)
 

@@ -30,7 +30,9 @@ def stored(*series):
 
 
 def result(store, alert, **more):
-    (rule,) = expand(BudgetAlerts("prod", Period("monthly"), (alert,), **more)).group.rules
+    group = expand(BudgetAlerts("prod", Period("monthly"), (alert,), **more)).group
+    assert group
+    (rule,) = group.rules
     return parse_expression(rule.expr).evaluate(store, NOW_MS)
 
 

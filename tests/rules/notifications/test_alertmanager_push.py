@@ -11,11 +11,12 @@ from spanbudget.rules.notifications.alertmanager_push import (
 
 def test_an_alert_is_pushed_every_minute_while_it_fires_and_for_15_minutes_after() -> None:
     """Evaluated every 15 s; fires from 0:00 to 2:30, so it is pushed until 17:30."""
-    sent, pushed = {}, []
+    sent: dict[tuple, int] = {}
+    pushed: list[int] = []
     for now in range(0, 30 * MINUTE, 15_000):
         alert = firing() if now < 150_000 else resolved(at=150_000)
         due = due_for_alertmanager([alert], sent, now)
-        sent = due.sent
+        sent = dict(due.sent)
         pushed += [now // 1000 for _ in due.alerts]
         assert due.next_due_ms is None or due.next_due_ms > now
     assert pushed == [0, 60, 120, *range(150, 1051, 60)]
