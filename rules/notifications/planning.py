@@ -131,7 +131,8 @@ def _groups(
             hold_ms = 0 if labels in ended_for_good else policy.resolve_hold_ms
             known[labels] = told = _followed(before, by_labels.get(labels), now_ms, hold_ms)
             group = _group_of(policy, labels, groups)
-            group.sent_at_ms = max(group.sent_at_ms, sent.at_ms)
+            # A clock that was set back since must not put everything off until it has caught up.
+            group.sent_at_ms = max(group.sent_at_ms, min(sent.at_ms, now_ms))
             group.told[labels] = told
     firing = {labels: alert for labels, alert in by_labels.items() if alert.state == "firing"}
     held = [labels for labels, told in known.items() if not _at_or_before(told.resolve_at_ms, now_ms)]

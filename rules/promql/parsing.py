@@ -35,6 +35,7 @@ def planned(text: str) -> Planned:
         tree = promql_parser.parse(text)
     except ValueError as error:
         raise _refusal(text, str(error)) from error
+    _check_signs(text)
     planner = Planner(text)
     try:
         kind, plan = planner.plan(tree)
@@ -44,6 +45,24 @@ def planned(text: str) -> Planned:
         )
         raise ExpressionError(message) from error
     return kind, plan, tuple(dict.fromkeys(planner.looks))
+
+
+def _check_signs(text: str) -> None:
+    """Refuses a plus before a string or a range; the parser drops every such plus, whatever follows it.
+
+    It does read a minus, which may stand where a plus may.
+    """
+    characters, previous = list(text), ""
+    for word in words(text):
+        if word.text == "+" and previous != "@":
+            characters[word.start] = "-"
+        previous = word.text
+    with_minus = "".join(characters)
+    if with_minus != text:
+        try:
+            promql_parser.parse(with_minus)
+        except ValueError as error:
+            raise _refusal(text, str(error)) from error
 
 
 def _refusal(text: str, message: str) -> ExpressionError:

@@ -30,6 +30,7 @@ FIXED_BACK_MS: Final = 400 * 86_400_000
 Look: TypeAlias = tuple[tuple[Matcher, ...], int]
 """(conditions of a selector, how far before the time of evaluation it looks in milliseconds)."""
 
+_LENGTH_MAX: Final = timedelta(microseconds=2**63 // 1000)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MATCH_OPERATORS: Final[Mapping[str, MatchOperator]] = MappingProxyType(
     {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
@@ -112,7 +113,7 @@ class Planner:
 
     def _range(self, tree: promql_parser.MatrixSelector) -> Part:
         inner = tree.vector_selector
-        selector = RangeSelector(self._matchers(inner), _milliseconds(tree.range), self._moment(inner))
+        selector = RangeSelector(self._matchers(inner), _length_ms(tree.range), self._moment(inner))
         self._note(selector, selector.range_ms)
         return "matrix", selector
 
@@ -128,8 +129,8 @@ class Planner:
         return (0 if moment.of_top else self._back_ms) + moment.offset_ms
 
     def _subquery(self, tree: promql_parser.SubqueryExpr) -> Part:
-        moment, range_ms = self._moment(tree), _milliseconds(tree.range or timedelta())
-        step_ms = None if tree.step is None else max(1, _milliseconds(tree.step))
+        moment, range_ms = self._moment(tree), _length_ms(tree.range)
+        step_ms = None if tree.step is None else max(1, _length_ms(tree.step))
         outer_ms = self._back_ms
         self._back_ms = self._back_of(moment) + range_ms
         _, inner = self.plan(tree.expr)
@@ -212,6 +213,15 @@ class Planner:
             raise self._refused(message, "count_values")
         group = dropping(labels) if without else keeping([*labels, label])
         return ValueCount(vector, group, label)
+
+
+def _length_ms(duration: timedelta) -> int:
+    """The length of a range or of a step, milliseconds; the parser lets 0 through where it has no unit."""
+    if duration <= timedelta():
+        raise ExpressionError("a range and a step must be longer than 0")
+    if duration > _LENGTH_MAX:
+        raise ExpressionError("a range or a step is longer than 292 years, the most that Prometheus takes")
+    return _milliseconds(duration)
 
 
 def _milliseconds(duration: timedelta) -> int:

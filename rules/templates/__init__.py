@@ -64,6 +64,8 @@ class Template:
         )
         try:
             return Execution(self._trees, context).text(data)
+        except RecursionError:
+            return f"<error expanding template: error executing template {self.name}: nested too deeply>"
         except ExpansionError as error:
             return f"<error expanding template: error executing template {self.name}: {self._told(error)}>"
 

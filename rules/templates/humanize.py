@@ -79,9 +79,11 @@ def humanize_duration(given: Any) -> str:
     if abs(value) < 1:
         return f"{_reduced(value)}s"
     sign, value = ("-", -value) if value < 0 else ("", value)
-    minutes, seconds = divmod(min(int(value), 2**63 - 1), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
+    # What 64 bits do not hold comes out as the least number that they do.
+    whole, factor = (2**63, -1) if value >= 2**63 else (int(value), 1)
+    days, hours, minutes, seconds = (
+        part * factor for part in (whole // 86_400, whole // 3_600 % 24, whole // 60 % 60, whole % 60)
+    )
     if days:
         return f"{sign}{days}d {hours}h {minutes}m {seconds}s"
     if hours:

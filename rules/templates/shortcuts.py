@@ -1,4 +1,4 @@
-"""A quick way for the templates that nearly all alerts have: text, `$labels.x`, and `$value` through functions.
+"""A quick way for what nearly all templates are: text, `$labels.x`, and `$value` through functions.
 
 It gives the same text as an expansion. What it does not know, and what fails, is expanded as everything else.
 """

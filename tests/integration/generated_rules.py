@@ -21,23 +21,8 @@ _ANNOTATIONS: Final = (
     '{{ range query "x" | sortByLabel "kind" }}{{ .Value }};{{ end }}',
 )  # fmt: skip
 _VALUES: Final = (
-    "0",
-    "1",
-    "2",
-    "3",
-    "_",
-    "_",
-    "stale",
-    "0x2",
-    "1x3",
-    "2x2",
-    "0+1x3",
-    "3-1x2",
-    "_x2",
-    "_x6",
-    "NaN",
-    "0.5",
-)
+    "0", "1", "2", "3", "_", "_", "stale", "0x2", "1x3", "2x2", "0+1x3", "3-1x2", "_x2", "_x6", "NaN", "0.5",
+)  # fmt: skip
 _COUNTS: Final = ("0+1x4", "5+0x3", "9+2x5", "_", "_x6", "0", "100+10x2", "stale")
 
 

@@ -16,7 +16,7 @@ RULE_FILES: Final = {
     "no-group-name": "groups: [{rules: []}]",
     "no-rules": "groups: [{name: g}]",
     "same-group-twice": "groups: [{name: g, rules: []}, {name: g, rules: []}]",
-    "unknown-function": 'groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: "{{ no $value }}"}}]}]',
+    "unknown-function": 'groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: "{{ no 1 }}"}}]}]',
     "unknown-key": 'groups: [{name: g, rules: [{record: "a", expr: x, surprise: 1}]}]',
     "unknown-variable": 'groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: "{{ $no }}"}}]}]',
 }
