@@ -84,7 +84,7 @@ class Lead:
         """
         found = self._evaluated(books, now_ms, news=news) if due else Evaluated()
         planned = Planned()
-        if found.changed or now_ms >= self.planner.next_due_ms:
+        if found.changed or found.gone or now_ms >= self.planner.next_due_ms:
             planned = self.planner.plan(self.evaluator.alerts(), now_ms, busy=self._busy())
         peaks = peaks_text(self.stage.feed.gauges.peaks, self.states) if due else self.peaks
         change = Change(

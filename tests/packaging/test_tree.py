@@ -21,6 +21,7 @@ LONG_FILES = {
     "exporter/pipeline.py": "the road of a span from its end to the ledger, for threads, faults and forks",
     "processors/counting.py": "one call, however many spans: its cases belong together",
     "processors/dialects.py": "the one table of attribute spellings; data, one line per row",
+    "processors/names_out.py": "every name that the outside sees, in one place",
     "processors/reading.py": "one span read through the rule of its scope",
 }
 LONG_FUNCTIONS: dict[str, str] = {}
