@@ -54,6 +54,10 @@ class ReplayedBudgets:
                     states.append(self._book.state(budget.name, child, spend, now_ns))
         return states
 
+    def state_of(self, budget: str, spend: Spend, now_ns: int) -> BudgetState:
+        """The state of a budget that has spent so much."""
+        return self._book.state(budget, "", spend, now_ns)
+
     def _spent(self, budget: str, child: str, now_ns: int) -> Spend:
         spends = self._spend
         total = NO_SPEND

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, TypeAlias, cast
 
+from spanbudget.processors.errors import ExpressionError
 from spanbudget.rules.labels import Labels, Matcher, labels_of
 from spanbudget.rules.promql.calls import Absent, Now, NumberCall, RangeCall, Timestamp, ValueCall
 from spanbudget.rules.promql.context import MatrixPlan, Plan, ScalarPlan, VectorPlan
@@ -35,7 +36,11 @@ def is_supported(name: str) -> bool:
 
 
 def call_plan(name: str, arguments: Sequence[Part]) -> Part:
-    """The plan of a call; the parser has checked the types of the arguments."""
+    """The plan of a call; the parser has checked how many arguments there are, and nearly all their types.
+
+    Raises:
+        ExpressionError: A function of a vector is given a number.
+    """
     if name in RANGE_FUNCTIONS:
         matrix = next(plan for kind, plan in arguments if kind == "matrix")
         scalars = [cast("ScalarPlan", plan) for kind, plan in arguments if kind != "matrix"]
@@ -43,6 +48,9 @@ def call_plan(name: str, arguments: Sequence[Part]) -> Part:
         return "vector", RangeCall(RANGE_FUNCTIONS[name], cast("MatrixPlan", matrix), scalars, nameless)
     plans = [plan for _, plan in arguments]
     if name in NUMBER_FUNCTIONS:
+        # The parser lets `ln(-1)` through: it looks at such numbers before it looks at types.
+        if plans and arguments[0][0] != "vector":
+            raise ExpressionError(f"{name} needs an instant vector, not a {arguments[0][0]}; write vector(…)")
         vector = Now() if name in DATE_FUNCTIONS and not plans else cast("VectorPlan", plans[0])
         scalars = [cast("ScalarPlan", plan) for plan in plans[1:]]
         return "vector", NumberCall(NUMBER_FUNCTIONS[name], vector, scalars, dropping(()))

@@ -21,6 +21,9 @@ Planned: TypeAlias = tuple[ExpressionKind, Plan, tuple[tuple[tuple[Matcher, ...]
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _NO_PLACE: Final = "invalid promql query"
+_NO_LENGTH: Final = (
+    "a range, a step or an offset is no length of time; write one such as 5m, of 292 years at most"
+)
 
 
 def planned(text: str) -> Planned:
@@ -31,20 +34,34 @@ def planned(text: str) -> Planned:
             where they can be found.
     """
     check_extent(text)
-    try:
-        tree = promql_parser.parse(text)
-    except ValueError as error:
-        raise _refusal(text, str(error)) from error
+    tree = _parsed(text, text)
     _check_signs(text)
     planner = Planner(text)
     try:
         kind, plan = planner.plan(tree)
+    except (OverflowError, ValueError) as error:  # by the tree's attributes, as it has no length of that size
+        raise ExpressionError(_NO_LENGTH) from error
     except RecursionError as error:
         message = (
             "the expression is too deep for the caller's stack; record parts of it by rules of their own"
         )
         raise ExpressionError(message) from error
     return kind, plan, tuple(dict.fromkeys(planner.looks))
+
+
+def _parsed(text: str, written: str) -> promql_parser.Expr:
+    """The tree of a text; errors are those of the text as it was written."""
+    try:
+        return promql_parser.parse(text)
+    except ValueError as error:
+        raise _refusal(written, str(error)) from error
+    except OverflowError as error:
+        raise ExpressionError(_NO_LENGTH) from error
+    except BaseException as error:
+        # The library panics on a length such as 1e300 seconds, and a panic is not an `Exception`.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ExpressionError(_NO_LENGTH) from None
 
 
 def _check_signs(text: str) -> None:
@@ -59,10 +76,7 @@ def _check_signs(text: str) -> None:
         previous = word.text
     with_minus = "".join(characters)
     if with_minus != text:
-        try:
-            promql_parser.parse(with_minus)
-        except ValueError as error:
-            raise _refusal(text, str(error)) from error
+        _parsed(with_minus, text)
 
 
 def _refusal(text: str, message: str) -> ExpressionError:

@@ -129,7 +129,7 @@ class Planner:
         return (0 if moment.of_top else self._back_ms) + moment.offset_ms
 
     def _subquery(self, tree: promql_parser.SubqueryExpr) -> Part:
-        moment, range_ms = self._moment(tree), _length_ms(tree.range)
+        moment, range_ms = self._moment(tree), _length_ms(tree.range or timedelta())
         step_ms = None if tree.step is None else max(1, _length_ms(tree.step))
         outer_ms = self._back_ms
         self._back_ms = self._back_of(moment) + range_ms
@@ -138,7 +138,10 @@ class Planner:
         return "matrix", Subquery(cast("VectorPlan", inner), range_ms, step_ms, moment)
 
     def _moment(self, tree: promql_parser.VectorSelector | promql_parser.SubqueryExpr) -> Moment:
-        offset_ms = _milliseconds(tree.offset or timedelta())
+        offset = tree.offset or timedelta()
+        if abs(offset) > _LENGTH_MAX:
+            raise ExpressionError("an offset is longer than 292 years, the most that Prometheus takes")
+        offset_ms = _milliseconds(offset)
         at = tree.at
         if at is None:
             return Moment(offset_ms)

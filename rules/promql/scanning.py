@@ -33,6 +33,12 @@ _WORD: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_DURATION: Final = re.compile(r":?(?:[0-9]{1,40}(?:ms|[smhdwy]))+")
+_PART: Final = re.compile(r"([0-9]+)(ms|[smhdwy])")
+_SECONDS: Final[Mapping[str, float]] = MappingProxyType(
+    {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+)
+_SECONDS_MAX: Final = 2**63 / 1e9  # Go counts nanoseconds
 _CLOSING: Final[Mapping[str, str]] = MappingProxyType({"(": ")", "[": "]", "{": "}"})
 _WORD_OPERATORS: Final = frozenset({"and", "or", "unless", "atan2"})
 
@@ -139,8 +145,19 @@ def _check_word(text: str, previous: Word, word: Word) -> None:
         raise error_at(text, word.start, "a string is never closed")
     if word.kind == "number" and _is_too_large(word.text):
         raise error_at(text, word.start, f"the number {word.text} is too large for a double")
+    if word.kind in {"number", "name"} and _is_too_long(word.text):
+        # The parser counts a part of a duration that it cannot hold as 0.
+        raise error_at(text, word.start, f"the duration {word.text} is longer than 292 years")
     if previous.text == "@" and word.text == "-":
         raise error_at(text, word.start, "an `@` before 1970 is not supported; write a time from 0 on")
+
+
+def _is_too_long(duration: str) -> bool:
+    """Whether a duration, in a subquery after a colon, is longer than Prometheus' own can be."""
+    if _DURATION.fullmatch(duration) is None:
+        return False
+    parts = _PART.findall(duration)
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts) > _SECONDS_MAX
 
 
 def _is_too_large(number: str) -> bool:

@@ -8,6 +8,8 @@ _COMMENT: Final = "##"
 REFUSED_HERE: Final = (
     "1_000",  # the parser knows no underscores in numbers
     "level @ -100",
+    "drift offset 0s",  # the parser takes 0 without a unit only
+    "drift offset NaN",
     "count_over_time(drift[1m:1ms])",  # more steps than are allowed
 )
 """What Prometheus 3 takes and rules may not use."""

@@ -58,6 +58,8 @@ def build_prometheus_3() -> tuple[Path | None, str]:
     Returns:
         The folder, or None; and what is missing.
     """
+    if not BUILD_SCRIPT.exists():
+        return None, f"{BUILD_SCRIPT} is missing: a source archive does not have it, the repository does"
     done = subprocess.run([BUILD_SCRIPT], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return None, f"Prometheus 3 cannot be built by {BUILD_SCRIPT.name}: {done.stderr.strip()[-2000:]}"
