@@ -38,6 +38,7 @@ DAY_NS = 86_400 * 10**9
 NOW_NS = 20_700 * DAY_NS + DAY_NS // 2
 BY = "by (llm_budget_name, llm_budget_child)"
 COST, CALLS = "llm_budget_cost_usd_total", "llm_budget_calls_total"
+LOW, UNPRICED = '{llm_projection_quantile="0.05"}', '{llm_cost_confidence="unpriced"}'
 RULES = (
     *(f"max {BY} (llm_budget_peak_ratio) >= {part}" for part in (0.5, 0.8, 0.9, 1)),
     *(
@@ -45,18 +46,18 @@ RULES = (
         f' and max {BY} (llm_budget_burn_rate{{llm_budget_burn_window="{short}"}}) > {rate}'
         for rate, long, short in ((10, "1h", "10m"), (4, "6h", "30m"), (2, "1d", "2h"), (1.5, "3d", "6h"))
     ),
-    f'max {BY} (llm_budget_projected_usd{{llm_projection_quantile="0.05"}}) > max {BY} (llm_budget_limit_usd)',
+    f"max {BY} (llm_budget_projected_usd{LOW}) > max {BY} (llm_budget_limit_usd)",
     f"max {BY} (llm_budget_utilization_ratio) > 0.95 and max {BY} (llm_budget_reserved_usd) > 1",
     f'sum {BY} (increase({CALLS}{{llm_outcome="error"}}[1h])) / sum {BY} (increase({CALLS}[1h])) > 0.05',
-    f'sum {BY} (increase({CALLS}{{llm_cost_confidence="unpriced"}}[1d])) / sum {BY} (increase({CALLS}[1d])) > 0.01',
-    f"sum {BY} (increase({COST}[1h])) > 3 * sum {BY} (increase({COST}[7d])) / 168",
-    f"sum {BY} (increase({COST}[1d])) > 2 * sum {BY} (increase({COST}[1d] offset 1d))",
+    f"sum {BY} (increase({CALLS}{UNPRICED}[1d])) / sum {BY} (increase({CALLS}[1d])) > 0.01",
+    f"sum {BY} (increase({COST}[1h])) > 999 * sum {BY} (increase({COST}[7d])) / 168",
+    f"sum {BY} (increase({COST}[1d])) > 20 * sum {BY} (increase({COST}[1d] offset 1d))",
     f"max_over_time(sum {BY} (rate({COST}[10m]))[1h:10m]) > 1",
-    f"avg_over_time(llm_budget_spent_usd[7d]) > 90",
-    f"predict_linear(llm_budget_spent_usd[6h], 3600) > llm_budget_limit_usd",
+    "avg_over_time(llm_budget_spent_usd[7d]) > 90",
+    "predict_linear(llm_budget_spent_usd[6h], 3600) > llm_budget_limit_usd",
     f"sum {BY} (increase({CALLS}[30m])) == 0",
     f"max {BY} (llm_budget_remaining_usd) < 0",
-    f"changes(llm_budget_limit_usd[7d]) > 3",
+    "changes(llm_budget_limit_usd[7d]) > 3",
 )
 OWN = (
     "{thresholds: [10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 100], burn: true, projected_overrun: true,"
@@ -64,12 +65,13 @@ OWN = (
 OWN += " silence: 1h, unpriced_share: {above: 1}}"
 
 
-def stretches() -> Iterator[int]:
-    """The moments of seven days, as a process that restores them takes them."""
+def stretches() -> Iterator[tuple[int, int]]:
+    """The moments of seven days, as restoring takes them: (when, how long ago at least)."""
     since = NOW_NS - 7 * DAY_NS
     for age_ns, step_ns in STEPS:
         until = NOW_NS - age_ns
-        yield from range(since + step_ns, until + 1, step_ns)
+        for at_ns in range(since + step_ns, until + 1, step_ns):
+            yield at_ns, age_ns // 10**6
         since = max(since, until)
 
 
@@ -102,8 +104,8 @@ def evaluated(folder: Path, *, own: bool) -> list[Figure]:
     ]
     path = folder / "budgets.yaml"
     path.write_text("\n".join(["" if own else "rules: [rules.yaml]", "budgets:", *lines]), encoding="utf-8")
-    rules = [f"    - {{alert: Rule{n}, expr: '{text}', annotations: {{summary: '{{{{ $value | humanize }}}}'}}}}"
-             for n, text in enumerate(RULES)]  # fmt: skip
+    summary = "annotations: {summary: '{{ $labels.llm_budget_name }}: {{ $value | humanize }}'}"
+    rules = [f"    - {{alert: Rule{n}, expr: '{text}', {summary}}}" for n, text in enumerate(RULES)]
     (folder / "rules.yaml").write_text(
         "\n".join(["groups:", "- name: g", "  rules:", *rules]), encoding="utf-8"
     )
@@ -119,8 +121,9 @@ def evaluated(folder: Path, *, own: bool) -> list[Figure]:
         externals=Externals(),
         now_ms=NOW_NS // 10**6,
     )
-    for at_ns in stretches():
-        stage.feed.take(at_ns, tallies(at_ns), states(stage, at_ns), {})
+    for at_ns, age_ms in stretches():
+        known = states(stage, at_ns) if stage.feed.reads_gauges(age_ms) else ()
+        stage.feed.take(at_ns, tallies(at_ns), known, {}, age_ms=age_ms)
     took = []
     for number in range(ROUNDS + 2):
         at_ns = NOW_NS + (number + 1) * 15 * 10**9
@@ -149,8 +152,8 @@ def evaluated(folder: Path, *, own: bool) -> list[Figure]:
 def crossings(folder: Path) -> Figure:
     """Seconds from the end of the span that crosses to the call of the receiver."""
     path = folder / "crossing.yaml"
-    budgets = [f"  - {{name: c{n}, match: {{team: c{n}}}, max_cost: 1, period: daily, alerts: {{thresholds: [50]}}}}"
-               for n in range(CROSSINGS)]  # fmt: skip
+    rest = "max_cost: 1, period: daily, alerts: {thresholds: [50]}"
+    budgets = [f"  - {{name: c{n}, match: {{team: c{n}}}, {rest}}}" for n in range(CROSSINGS)]
     path.write_text(
         f"ledger: {{url: 'sqlite:///{folder}/ledger.db'}}\nmetrics: {{exporter: none}}\n"
         "receivers: [{name: here, callback: 'arrivals:arrived', group_by: ['...']}]\nbudgets:\n"

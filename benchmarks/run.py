@@ -82,6 +82,8 @@ def main() -> None:
     if given.memory or quick:
         for figure in figures_of("memory.py", (), quick=quick):
             print_row(figure)
+    for figure in figures_of("alert_rules.py", (), quick=quick):
+        print_row(figure)
     for script, arguments in (("replay.py", ()), ("azure_traces.py", tuple(given.traces))):
         for figure in figures_of(script, arguments, quick=quick):
             print_row(figure)

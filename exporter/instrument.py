@@ -90,7 +90,7 @@ class _Process:
         shared_by: Pipelines that budget managers use, each with how many do.
         engines: What evaluates rules, by pipeline.
         shared: The instruments on the global meter provider; they can be created only once.
-        paused: Pipelines that stand still while a thread forks, by the thread's id.
+        paused: Engines and pipelines that stand still while a thread forks, by the thread's id.
         hooked: Whether the hooks for exit and fork are in place; they cannot be taken back.
         warned: Whether the missing SDK was told.
     """
@@ -100,7 +100,7 @@ class _Process:
     shared_by: dict[Pipeline, int] = field(default_factory=dict)
     engines: "dict[Pipeline, AlertEngine]" = field(default_factory=dict)
     shared: BudgetInstruments | None = None
-    paused: dict[int, list[Pipeline]] = field(default_factory=dict)
+    paused: "dict[int, list[AlertEngine | Pipeline]]" = field(default_factory=dict)
     hooked: bool = False
     warned: bool = False
 
@@ -217,6 +217,8 @@ def _start(config: Config, resource: Resource | None) -> _Running:
         running = _Running(config, open_pipeline(config, resource=attributes))
         undo.callback(running.pipeline.shutdown)
         _open_metrics(running, resource)
+        if running.outlet:
+            undo.callback(running.outlet.shutdown)
         _start_engine(config, running.pipeline)
         undo.pop_all()
     if running.instruments:
@@ -264,6 +266,7 @@ def shared_pipeline(config: Config, *, rules: bool = True) -> Pipeline:
         rules: Whether its rules are evaluated too; a command that only looks does not.
 
     Raises:
+        ConfigurationError: A rule file is wrong, or a callback cannot be imported.
         LedgerError: The ledger cannot be opened.
     """
     with _process.lock:
@@ -271,9 +274,12 @@ def shared_pipeline(config: Config, *, rules: bool = True) -> Pipeline:
         if running is not None and running.config.ledger.url == config.ledger.url:
             return running.pipeline
         pipeline = open_pipeline(config)
-        _process.shared_by[pipeline] = 1
         if rules:
-            _start_engine(config, pipeline)
+            with ExitStack() as undo:
+                undo.callback(pipeline.shutdown)
+                _start_engine(config, pipeline)
+                undo.pop_all()
+        _process.shared_by[pipeline] = 1
         _hook()
         pipeline.wake()
         return pipeline
@@ -356,15 +362,17 @@ def _finish() -> None:
 
 
 def _before_fork() -> None:
-    """Forks between two batches: nothing in a child can release what the parent's worker holds."""
-    paused = [pipeline for pipeline in _process.pipelines() if pipeline.pause(FORK_SECONDS_MAX)]
+    """Forks between two batches: nothing in a child can release what the parent's threads hold."""
+    # Engines first: an evaluation waits for its pipeline.
+    working: list[AlertEngine | Pipeline] = [*_process.engines.values(), *_process.pipelines()]
+    paused = [one for one in working if one.pause(FORK_SECONDS_MAX)]
     if paused:
         _process.paused[threading.get_ident()] = paused
 
 
 def _after_fork_in_parent() -> None:
-    for pipeline in _process.paused.pop(threading.get_ident(), ()):
-        pipeline.resume()
+    for one in reversed(_process.paused.pop(threading.get_ident(), [])):
+        one.resume()
 
 
 def _after_fork() -> None:

@@ -21,6 +21,19 @@ REMAINDER_HIGH: Final = 1.8
 Source: measured on 28-day budgets and on the weekly budgets of tenants of a serving trace."""
 LOW, MIDDLE, HIGH = "0.05", "0.5", "0.95"
 
+_DERIVED: Final = (
+    names.BUDGET_PEAK,
+    names.BUDGET_ELAPSED,
+    names.BUDGET_PROJECTED_USD,
+    names.BUDGET_BURN_RATE,
+)
+_DERIVED_NAMES: Final = frozenset(map(prometheus_name, _DERIVED))
+_NAMES: Final[Mapping[Metric, str]] = {
+    metric: prometheus_name(metric) for metric in (*_DERIVED, *(metric for metric, _ in BUDGET_READINGS))
+}
+GAUGES: Final = frozenset(_NAMES.values())
+"""The metrics that are made here, by their Prometheus names."""
+
 SpentSince = Callable[[Pot, int], float | None]
 """(budget, nanoseconds since the epoch) → USD that it has spent since then; None where nobody knows."""
 
@@ -85,27 +98,41 @@ class BudgetGauges:
         self._labels: dict[tuple[str, Pot, tuple[str, str]], Labels] = {}
 
     def samples(
-        self, state: BudgetState, now_ns: int, spent_since: SpentSince
+        self,
+        state: BudgetState,
+        now_ns: int,
+        spent_since: SpentSince,
+        wanted: frozenset[str] | None = None,
     ) -> Iterator[tuple[Labels, float]]:
-        """All series of one budget, or of one child.
+        """The series of one budget, or of one child.
 
         Args:
             state: Its state now.
             now_ns: Nanoseconds since the epoch.
             spent_since: Knows what was spent in trailing times.
+            wanted: The metrics that are asked for, by their Prometheus names; None for all.
         """
         pot = Pot(state.budget, state.child)
         for metric, reading in BUDGET_READINGS:
-            value = reading(state)
-            if value is not None:
-                yield self._series(metric, pot, ("", "")), value / metric.divisor
-        for derived in self.derived(state, now_ns, spent_since):
-            yield self._series(derived.metric, pot, derived.attribute), derived.value
+            if wanted is None or _NAMES[metric] in wanted:
+                value = reading(state)
+                if value is not None:
+                    yield self._series(metric, pot, ("", "")), value / metric.divisor
+        peak = self._peak(pot, state)  # also where nobody asks: it must not miss anything
+        if wanted is None or not wanted.isdisjoint(_DERIVED_NAMES):
+            for derived in self._derived(pot, state, peak, now_ns, spent_since):
+                if wanted is None or _NAMES[derived.metric] in wanted:
+                    yield self._series(derived.metric, pot, derived.attribute), derived.value
 
     def derived(self, state: BudgetState, now_ns: int, spent_since: SpentSince) -> Iterator[Derived]:
         """Peak, elapsed part, projection and burn rates, as far as they mean something for the budget."""
         pot = Pot(state.budget, state.child)
-        yield Derived(names.BUDGET_PEAK, ("", ""), self._peak(pot, state).ratio(state))
+        return self._derived(pot, state, self._peak(pot, state), now_ns, spent_since)
+
+    def _derived(
+        self, pot: Pot, state: BudgetState, peak: Peak, now_ns: int, spent_since: SpentSince
+    ) -> Iterator[Derived]:
+        yield Derived(names.BUDGET_PEAK, ("", ""), peak.ratio(state))
         window = state.window
         if window.end_ns >= INSTANT_MAX_NS:  # a total: there is no end to compare with
             return
@@ -137,7 +164,7 @@ class BudgetGauges:
                 self._labels.clear()
             labels = self._labels[key] = labels_of(
                 {
-                    METRIC_NAME: prometheus_name(metric),
+                    METRIC_NAME: _NAMES[metric],
                     prometheus_label(names.BUDGET): pot.budget,
                     prometheus_label(names.BUDGET_CHILD): pot.child,
                     prometheus_label(attribute[0]): attribute[1],

@@ -20,8 +20,10 @@ LOOK_BACK_MS: Final = 300_000
 """How old the last sample of a series may be to be its value; a sample of exactly this age is too old."""
 SERIES_MAX: Final = 100_000
 """Series of one store; further ones are refused and counted."""
-STEPS_MS: Final = ((86_400_000, 1_800_000), (7_200_000, 300_000), (600_000, 15_000))
+STEPS_MS: Final = ((86_400_000, 1_800_000), (7_200_000, 300_000), (600_000, 60_000))
 """(age from which, length of a step): samples older than a day are one of each half hour, and so on."""
+_BRIDGED_MS: Final = 2 * STEPS_MS[0][1]
+"""The longest time between two samples that thinning may have left."""
 _THIN_AT: Final = 900
 """Samples from which a series is looked at for thinning, and again after as many new ones as stayed."""
 
@@ -55,7 +57,7 @@ class Series:
         labels: The label set, the metric's name included.
     """
 
-    __slots__ = ("_dropped_ms", "_stale", "_thin_at", "labels", "times", "values")
+    __slots__ = ("_dropped_ms", "_stale", "_thin_at", "_thinned_ms", "labels", "times", "values")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -64,6 +66,7 @@ class Series:
         self._dropped_ms = -(2**62)  # the last time at which the value fell
         self._stale = False
         self._thin_at = _THIN_AT
+        self._thinned_ms = -(2**62)  # up to then samples may have been taken out
 
     def append(self, at_ms: int, value: float) -> bool:
         """Adds a sample after the last one; one of the same time or earlier is refused.
@@ -86,6 +89,8 @@ class Series:
     def at(self, at_ms: int, look_back_ms: int = LOOK_BACK_MS) -> tuple[int, float] | None:
         """The last sample in `(at_ms - look_back_ms, at_ms]`: (its time, its value).
 
+        Between two samples that thinning has left the series goes on: there the last one counts, however old.
+
         Returns:
             None where there is none, or where the series had ended by then.
         """
@@ -97,12 +102,19 @@ class Series:
             index = bisect_right(times, at_ms) - 1
             if index < 0:
                 return None
-        if times[index] <= at_ms - look_back_ms:
+        if times[index] <= at_ms - look_back_ms and not self._goes_on(index):
             return None
         value = self.values[index]
         if self._stale and is_stale(value):
             return None
         return times[index], value
+
+    def _goes_on(self, index: int) -> bool:
+        """Whether samples that followed this one may have been taken out."""
+        following = index + 1
+        if following >= len(self.times) or self.times[index] > self._thinned_ms:
+            return False
+        return self.times[following] - self.times[index] <= _BRIDGED_MS
 
     def between(self, after_ms: int, until_ms: int) -> Samples:
         """The samples in `(after_ms, until_ms]`, without stale marks."""
@@ -135,6 +147,7 @@ class Series:
             del self.times[:expired], self.values[:expired]
         if len(self.times) >= self._thin_at:
             self.times, self.values = thinned(self.times, self.values, now_ms)
+            self._thinned_ms = now_ms - STEPS_MS[-1][0]
             self._thin_at = max(_THIN_AT, len(self.times) * 5 // 4)
         return bool(self.times)
 
@@ -142,14 +155,19 @@ class Series:
 def thinned(
     times: Sequence[int], values: Sequence[float], now_ms: int
 ) -> tuple["array[int]", "array[float]"]:
-    """The samples that stay: of each step the lowest, the highest and the last one; see `STEPS_MS`."""
+    """The samples that stay: of each step the lowest, the highest and the last one; see `STEPS_MS`.
+
+    A lowest one that is the first of its step and not below what came before tells nothing, nor does a
+    highest one that is not above: where values only rise, or only fall, one sample of each step stays.
+    """
     kept_times, kept_values = array("q"), array("d")
     first = 0
     for age_ms, step_ms in STEPS_MS:
         end = bisect_right(times, now_ms - age_ms)
         while first < end:
             last = bisect_right(times, (times[first] // step_ms + 1) * step_ms - 1, first, end)
-            for index in _telling(values, first, last):
+            before = kept_values[-1] if kept_values else math.nan
+            for index in _telling(values, first, last, before):
                 kept_times.append(times[index])
                 kept_values.append(values[index])
             first = last
@@ -158,7 +176,7 @@ def thinned(
     return kept_times, kept_values
 
 
-def _telling(values: Sequence[float], first: int, end: int) -> list[int]:
+def _telling(values: Sequence[float], first: int, end: int, before: float) -> list[int]:
     """The indexes in `[first, end)` of the lowest, the highest and the last value, and of every mark."""
     if end - first == 1:
         return [first]
@@ -167,9 +185,13 @@ def _telling(values: Sequence[float], first: int, end: int) -> list[int]:
     numbers = [index for index in indexes if not math.isnan(values[index])] if marks else indexes
     told = {end - 1, *marks}
     if numbers:
-        told.add(min(numbers, key=values.__getitem__))
+        lowest = min(numbers, key=values.__getitem__)
         # Of equal highest ones the last, so that what follows it is where the value fell.
-        told.add(max(reversed(numbers), key=values.__getitem__))
+        highest = max(reversed(numbers), key=values.__getitem__)
+        if lowest != first or not before <= values[first]:
+            told.add(lowest)
+        if highest != first or not before >= values[first]:
+            told.add(highest)
     return sorted(told)
 
 

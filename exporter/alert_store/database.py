@@ -70,6 +70,17 @@ class Database(ABC):
             self._closed = True
             self._engine.dispose()
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Keeps other threads out until this one calls `resume`; False when time ran out.
+
+        A lock inside SQLite that another thread holds at a fork stays locked in the child for ever.
+        """
+        return self._mine().acquire(timeout=timeout_seconds)
+
+    def resume(self) -> None:
+        """Ends a `pause` of this thread."""
+        self._lock.release()
+
     @abstractmethod
     def _new_engine(self) -> Engine:
         """An engine that opens one connection."""

@@ -147,6 +147,14 @@ class SqlOutbox:
             some = select(_rows.id).where(old).order_by(_rows.seq).limit(_PURGED_MAX)
             return connection.execute(delete(alert_outbox).where(_rows.id.in_(some))).rowcount
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Keeps other threads out until this one calls `resume`, as a fork needs; False when time ran out."""
+        return self.database.pause(timeout_seconds)
+
+    def resume(self) -> None:
+        """Ends a `pause` of this thread."""
+        self.database.resume()
+
     def close(self) -> None:
         """Closes the connection; closing twice does nothing."""
         self.database.close()

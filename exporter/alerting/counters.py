@@ -30,12 +30,14 @@ class _Line:
     """One counter.
 
     Attributes:
+        name: The metric's Prometheus name.
         labels: Of its series.
         divisor: Makes the metric's unit of the sums.
         true: The sum.
         shown: The highest that the sum ever was.
     """
 
+    name: str
     labels: Labels
     divisor: int
     true: int = 0
@@ -81,10 +83,10 @@ class LedgerCounters:
                 self.spent[pot] = self.spent.get(pot, 0) + tally.cost
                 self._add_budget(pot, key, tally)
 
-    def samples(self) -> Iterator[tuple[Labels, float]]:
-        """The value of every counter."""
+    def samples(self, wanted: frozenset[str] | None = None) -> Iterator[tuple[Labels, float]]:
+        """The value of every counter, or of those metrics that are asked for."""
         for line in self._lines.values():
-            if line is not None:
+            if line is not None and (wanted is None or line.name in wanted):
                 yield line.labels, line.shown / line.divisor if line.divisor > 1 else float(line.shown)
 
     def _add_series(self, key: SeriesKey, tally: Tally) -> None:
@@ -148,7 +150,7 @@ class LedgerCounters:
             attributes = {prometheus_label(one): text for one, text in attributes.items()}
             self._attributes[key] = attributes
         told = {METRIC_NAME: name, **attributes, prometheus_label(attribute): value}
-        return _Line(labels_of(told), divisor)
+        return _Line(name, labels_of(told), divisor)
 
 
 _BOUNDS: Final = (*(f"{bound:g}" for bound in names.DURATION_BOUNDS_SECONDS), "+Inf")

@@ -17,7 +17,7 @@ from typing import Final
 
 from spanbudget.exporter.alerting.lead import Lead, Rulebook
 from spanbudget.exporter.alerting.replaying import NS_PER_MS
-from spanbudget.exporter.alerting.seams import Books, Outside, Store
+from spanbudget.exporter.alerting.seams import Books, Outside, PausedStore, Store
 from spanbudget.exporter.instruments import Point
 from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import SpanBudgetError
@@ -63,7 +63,8 @@ class AlertEngine:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._ticking = threading.Lock()
-        self._store: Store | None = None
+        self._store: PausedStore | None = None
+        self._paused: PausedStore | None = None
         self._lead: Lead | None = None
         self._news = False
         self._took_ns = 0
@@ -95,6 +96,31 @@ class AlertEngine:
                 self._last_words(timeout_seconds)
             finally:
                 self._ticking.release()
+
+    def pause(self, timeout_seconds: float) -> bool:
+        """Lets the evaluation end, and keeps rules and couriers from the ledger until `resume` is called.
+
+        For a fork, as `Pipeline.pause` is, and called before it: an evaluation waits for the pipeline.
+
+        Returns:
+            False when time ran out: nothing is paused.
+        """
+        give_up_at = time.monotonic() + timeout_seconds
+        if not self._ticking.acquire(timeout=timeout_seconds):
+            return False
+        store = self._store
+        if store is not None and not store.pause(max(0.0, give_up_at - time.monotonic())):
+            self._ticking.release()
+            return False
+        self._paused = store
+        return True
+
+    def resume(self) -> None:
+        """Ends a `pause` of this thread."""
+        store, self._paused = self._paused, None
+        if store is not None:
+            store.resume()
+        self._ticking.release()
 
     def after_fork(self) -> None:
         """Begins anew in a forked child; what the parent has open is only kept from being closed here."""

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from spanbudget.exporter.alerting.counters import LedgerCounters
+from spanbudget.exporter.alerting.needs import Needs
 from spanbudget.exporter.ledger.tallies import Tally
 from spanbudget.processors import names_out as names
 from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.limits import Pot
 from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
-from spanbudget.rules.budget_gauges import BudgetGauges, Derived
-from spanbudget.rules.labels import METRIC_NAME, Labels, label_value, labels_of
+from spanbudget.rules.budget_gauges import GAUGES, BudgetGauges, Derived
+from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
 from spanbudget.rules.series import STALE_NAN, Series, SeriesStore
 
 NS_PER_MS: Final = 1_000_000
@@ -27,7 +28,7 @@ class Feed:
         store: Where samples go.
         counters: The counters of the ledger.
         gauges: The gauges of budgets.
-        wanted: The metrics that rules read, by their Prometheus names; None for all.
+        needs: What rules read.
         known_from_ns: Since when all spend is known, nanoseconds since the epoch.
     """
 
@@ -37,13 +38,13 @@ class Feed:
         counters: LedgerCounters,
         gauges: BudgetGauges,
         *,
-        wanted: frozenset[str] | None,
+        needs: Needs,
         known_from_ns: int,
     ) -> None:
         self.store = store
         self.counters = counters
         self.gauges = gauges
-        self._wanted = wanted
+        self._needs = needs
         self._known_from_ns = known_from_ns
         self._spent: dict[Pot, Series] = {}
         self._present: set[Labels] = set()
@@ -55,6 +56,8 @@ class Feed:
         tallies: Iterable[Tally],
         states: Iterable[BudgetState],
         health: Mapping[tuple[str, str], int],
+        *,
+        age_ms: int = 0,
     ) -> None:
         """Appends a sample of every series; one that is there no more ends.
 
@@ -63,16 +66,23 @@ class Feed:
             tallies: What came into the ledger since the last time.
             states: The budgets.
             health: (metric name, reason) → value in the metric's unit times its divisor.
+            age_ms: How long ago that is; only metrics whose samples are kept for so long get one. It must
+                not grow from one call to the next.
         """
         self.counters.add(tallies)
         self._remember_spend(now_ns // NS_PER_MS)
         at_ms, append, present = now_ns // NS_PER_MS, self.store.append, set()
-        for labels, value in self._all(now_ns, states, health):
+        for labels, value in self._all(now_ns, states, health, self._needs.names_of_age(age_ms)):
             append(labels, at_ms, value)
             present.add(labels)
         for labels in self._present - present:
             append(labels, at_ms, STALE_NAN)
         self._present = present
+
+    def reads_gauges(self, age_ms: int) -> bool:
+        """Whether any gauge of budgets is kept for so long."""
+        wanted = self._needs.names_of_age(age_ms)
+        return wanted is None or not wanted.isdisjoint(GAUGES)
 
     def derived(self, states: Iterable[BudgetState], now_ns: int) -> Iterator[tuple[BudgetState, Derived]]:
         """What is worked out about budgets, for those who show it."""
@@ -91,14 +101,15 @@ class Feed:
         return series.values[-1] - before[1]
 
     def _all(
-        self, now_ns: int, states: Iterable[BudgetState], health: Mapping[tuple[str, str], int]
+        self,
+        now_ns: int,
+        states: Iterable[BudgetState],
+        health: Mapping[tuple[str, str], int],
+        wanted: frozenset[str] | None,
     ) -> Iterator[tuple[Labels, float]]:
-        yield from self.counters.samples()
-        wanted = self._wanted
+        yield from self.counters.samples(wanted)
         for state in states:
-            for labels, value in self.gauges.samples(state, now_ns, self.spent_since):
-                if wanted is None or label_value(labels, METRIC_NAME) in wanted:
-                    yield labels, value
+            yield from self.gauges.samples(state, now_ns, self.spent_since, wanted)
         for key, number in health.items():
             metric = _SELF_METRICS.get(key[0])
             if metric is not None and (wanted is None or prometheus_name(metric) in wanted):

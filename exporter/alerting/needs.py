@@ -1,7 +1,7 @@
 """What rules read, and how far back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spanbudget.rules.groups import RuleGroup
@@ -27,10 +27,20 @@ class Needs:
     names: frozenset[str] | None
     keep_ms: dict[str, int]
     keep_all_ms: int
+    _by_age: dict[int, frozenset[str] | None] = field(default_factory=dict, compare=False, repr=False)
 
     def wants(self, name: str) -> bool:
         """Whether any expression reads a metric."""
         return self.names is None or name in self.names
+
+    def names_of_age(self, age_ms: int) -> frozenset[str] | None:
+        """The metrics whose samples are kept for so long; None for all."""
+        known = self._by_age.get(age_ms, ...)
+        if known is ...:
+            kept = frozenset(name for name, keep_ms in self.keep_ms.items() if keep_ms >= age_ms)
+            known = None if self.names is None and self.keep_all_ms >= age_ms else kept
+            self._by_age[age_ms] = known
+        return known
 
     @property
     def longest_ms(self) -> int:

@@ -69,7 +69,7 @@ def make_stage(
     replayed = ReplayedBudgets(BudgetBook(budgets))
     keys = SeriesKeys(dimensions, config.metrics.max_label_values)
     counters = LedgerCounters(keys, replayed.pots_of, needs.wants)
-    feed = Feed(store, counters, gauges, wanted=needs.names, known_from_ns=known_from_ns)
+    feed = Feed(store, counters, gauges, needs=needs, known_from_ns=known_from_ns)
     told = TallyQuestion(tuple(dict.fromkeys([*dimensions, *used, *_DIRECTED])))
     return Stage(store, feed, replayed, told)
 
@@ -127,7 +127,7 @@ def restore(
         stretch_ns -= stretch_ns % step_ns
         steps = moments(reader, since_ns, stretch_ns, step_ns, last_seq=last_seq)
         for end_ns, tallies in steps if since_ns < stretch_ns else ():
-            take(stage, end_ns, tallies)
+            take(stage, end_ns, tallies, age_ms=age_ns // NS_PER_MS)
         since_ns = max(since_ns, stretch_ns)
     rest = reader.tallies_between(since_ns, until_ns, STEPS[-1][1], last_seq=last_seq)
     take(stage, max(since_ns + 1, now_ns - NS_PER_MS), list(rest))
@@ -144,10 +144,11 @@ def seed(stage: Stage, reader: LedgerTallies, since_ns: int, last_seq: int | Non
             stage.replayed.add((tally,))
 
 
-def take(stage: Stage, at_ns: int, tallies: Sequence[Tally]) -> None:
-    """Brings one moment of the past."""
+def take(stage: Stage, at_ns: int, tallies: Sequence[Tally], *, age_ms: int = 0) -> None:
+    """Brings one moment of the past, which is at least so long ago."""
     stage.replayed.add(tallies)
-    stage.feed.take(at_ns, tallies, stage.replayed.states(at_ns), {})
+    states = stage.replayed.states(at_ns) if stage.feed.reads_gauges(age_ms) else ()
+    stage.feed.take(at_ns, tallies, states, {}, age_ms=age_ms)
 
 
 def restored_from_ns(needs: Needs, now_ns: int) -> int:

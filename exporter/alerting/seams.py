@@ -52,6 +52,18 @@ class Store(Protocol):
         ...
 
 
+class PausedStore(Store, Protocol):
+    """A store that can stand still while a thread forks."""
+
+    def pause(self, timeout_seconds: float) -> bool:
+        """Keeps other threads out until this one calls `resume`; False when time ran out."""
+        ...
+
+    def resume(self) -> None:
+        """Ends a `pause` of this thread."""
+        ...
+
+
 class Delivery(Protocol):
     """What sends the rows of the outbox."""
 
@@ -83,7 +95,7 @@ class Outside:
         clock_ns: Nanoseconds since the epoch.
     """
 
-    store: Callable[[], Store]
+    store: Callable[[], PausedStore]
     tallies: Callable[[TallyQuestion], LedgerTallies]
     delivery: Callable[[Any, Callable[[], bool]], Delivery]
     clock_ns: Callable[[], int] = time.time_ns

@@ -103,6 +103,32 @@ def test_a_week_of_samples_each_15_seconds_stays_small():
     assert one.times[0] <= DAY_MS // 2
 
 
+def test_where_values_only_rise_one_sample_of_each_step_stays():
+    one = Series(labels_of({"__name__": "total"}))
+    for index in range(3 * 24 * 60):
+        one.append(index * 60_000, float(index))
+    one.forget(one.times[-1], 7 * DAY_MS)
+    steps = 2 * 48 + 22 * 12 + 110 + 10
+    assert abs(len(one.times) - steps) <= 4
+
+
+def test_a_series_that_was_thinned_has_a_value_at_every_moment_and_none_in_a_true_gap():
+    one = Series(labels_of({"__name__": "spent"}))
+    gap = range(1_000, 1_400)
+    for minute in range(3 * 24 * 60):
+        if minute not in gap:
+            one.append(minute * 60_000, float(minute))
+    one.forget(one.times[-1], 7 * DAY_MS)
+    assert len(one.times) < 600
+    last = one.times[-1]
+    for minute in (30, 31, 45, 59, 900, 1_500, 2_000, 3_777):
+        found = one.at(minute * 60_000)
+        assert found is not None
+        assert 0 <= minute - found[1] <= 30
+    assert one.at(1_300 * 60_000) is None
+    assert one.at(last + LOOK_BACK_MS) is None
+
+
 def test_steps_go_from_the_oldest_to_the_youngest():
     assert list(STEPS_MS) == sorted(STEPS_MS, reverse=True)
 
