@@ -1,11 +1,12 @@
 """An alerting rule from one evaluation to the next: its templates, its alerts, and the series about them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from spanbudget.processors.errors import EvaluationError
 from spanbudget.rules.alerts import Alert, Held, Holding, Step, advance
+from spanbudget.rules.annotations import LateAnnotations
 from spanbudget.rules.groups import AlertingRule
 from spanbudget.rules.labels import EMPTY, METRIC_NAME, Labels, labels_of
 from spanbudget.rules.promql.expression import STEP_MS, Expression, Vector, parse_expression
@@ -57,13 +58,14 @@ class _Known:
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.value: float | None = None
-        self.annotations: Labels | None = None
+        self.annotations: Sequence[tuple[str, str]] | None = None
 
 
 class AlertWriting:
     """The labels and annotations that a rule gives to its alerts.
 
-    What cannot have changed since the last evaluation is not expanded again.
+    What cannot have changed since the last evaluation is not expanded again. Labels are an alert's identity
+    and are always there; annotations that only depend on the sample are expanded when they are looked at.
 
     Args:
         name: The alert's name.
@@ -100,15 +102,16 @@ class AlertWriting:
         if moment.externals != self._externals:
             self._known, self._externals = {}, moment.externals
         before, known = self._known, {}
+        labels_stay = self._labels_stay
         query = partial(self._query, moment)
         held: dict[Labels, Held] = {}
         for sample, value in vector:
             entry = before.get(sample)
-            if entry is None or not self._labels_stay or not self._same_annotations(entry, value):
+            if entry is None or not labels_stay or not self._same_annotations(entry, value):
                 context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
-                if entry is None or not self._labels_stay:
+                if entry is None or not labels_stay:
                     entry = _Known(self._alert_labels(context))
-                entry.annotations = self._expanded(entry.annotations, context)
+                entry.annotations = self._written(entry.annotations, context)
                 entry.value = value
             known[sample] = entry
             held[entry.labels] = Held(value, entry.annotations or EMPTY)
@@ -133,8 +136,16 @@ class AlertWriting:
         named[ALERT_NAME] = self._name
         return labels_of(named)
 
-    def _expanded(self, old: Labels | None, context: TemplateContext) -> Labels:
+    def _written(
+        self, old: Sequence[tuple[str, str]] | None, context: TemplateContext
+    ) -> Sequence[tuple[str, str]]:
         """The annotations; unlike labels they may be empty."""
+        if not self._annotations:
+            return EMPTY
+        if not self._annotations_dated:
+            # None of them looks at the series, which the context must not keep alive.
+            sample = TemplateContext(context.labels, context.value, context.at_ms, context.externals)
+            return LateAnnotations(self._annotations, sample)
         if old is None:
             return tuple((name, template.expand(context)) for name, template in self._annotations)
         return tuple(

@@ -1,6 +1,6 @@
 """One alert, and how it goes from pending to firing to resolved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -18,7 +18,7 @@ class Alert:
 
     Attributes:
         labels: The sample's labels without the metric's name, the rule's and `alertname`: its identity.
-        annotations: What the rule's templates made of it.
+        annotations: What the rule's templates made of it: (name, text) pairs, a tuple or what is equal to one.
         value: The value of the last result.
         state: Where it stands.
         active_at_ms: When the result held first, milliseconds since the epoch.
@@ -28,7 +28,7 @@ class Alert:
     """
 
     labels: Labels
-    annotations: Labels
+    annotations: Sequence[tuple[str, str]]
     value: float
     state: AlertState
     active_at_ms: int
@@ -46,7 +46,7 @@ class Held(NamedTuple):
     """
 
     value: float
-    annotations: Labels = EMPTY
+    annotations: Sequence[tuple[str, str]] = EMPTY
 
 
 class Holding(NamedTuple):

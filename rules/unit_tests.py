@@ -190,7 +190,7 @@ class _Run:
 
     def _firing(self, name: str) -> list[ExpectedAlert]:
         return [
-            ExpectedAlert(alert.labels, alert.annotations)
+            ExpectedAlert(alert.labels, tuple(alert.annotations))
             for group, memory in self._groups
             for rule, alerts in zip(group.rules, memory.alerts, strict=True)
             if isinstance(rule, AlertingRule) and rule.name == name

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from spanbudget.exporter.alert_store import open_alert_store
+from spanbudget.exporter.alert_store import store as _loaded_early  # noqa: F401 - see below
 from spanbudget.exporter.alert_store.records import OutboxRow
 from spanbudget.exporter.alerting.engine import AlertEngine
 from spanbudget.exporter.alerting.lead import Rulebook
@@ -19,6 +20,9 @@ from spanbudget.exporter.outbox.dispatcher import Dispatcher, TidiedOutbox
 from spanbudget.exporter.pipeline import Pipeline
 from spanbudget.rules.notifications.alertmanager_push import RESEND_MS
 from spanbudget.rules.notifications.written import read_notification
+
+# The store is heavy, and a ledger that only counts does without. Here it is imported before there are threads:
+# an import lock that the engine's thread holds at a fork stays locked in the child.
 
 
 def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:

@@ -166,8 +166,12 @@ def _looked_up(target: Target, timeout_seconds: float, look_up: Lookup) -> list[
             faults.append(error)
 
     thread = threading.Thread(target=ask, name="spanbudget-look-up", daemon=True)
-    thread.start()
-    thread.join(timeout_seconds)
+    try:
+        thread.start()
+    except RuntimeError:  # from Python 3.12 on, a process that ends starts none: it asks here
+        ask()
+    else:
+        thread.join(timeout_seconds)
     if answers:
         return answers[0]
     said = "took too long" if not faults else getattr(faults[0], "strerror", None) or "is not possible"

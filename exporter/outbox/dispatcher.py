@@ -92,15 +92,19 @@ class Dispatcher:
         self._tidied = 0
 
     def start(self) -> None:
-        """Starts to deliver; once."""
+        """Starts to deliver; once. In a process that ends nothing is sent: the next one does it."""
         works = [(f"spanbudget-notify-{one.receiver}", self._run_courier, one) for one in self._couriers]
-        for name, work, courier in works:
-            self._threads.append(threading.Thread(target=work, args=(courier,), name=name, daemon=True))
-        self._threads.append(
-            threading.Thread(target=self._run_tidying, name="spanbudget-outbox", daemon=True)
-        )
-        for thread in self._threads:
-            thread.start()
+        threads = [
+            threading.Thread(target=work, args=(courier,), name=name, daemon=True)
+            for name, work, courier in works
+        ]
+        threads.append(threading.Thread(target=self._run_tidying, name="spanbudget-outbox", daemon=True))
+        for thread in threads:
+            try:
+                thread.start()
+            except RuntimeError:  # Python 3.12 starts no thread when the process ends
+                return
+            self._threads.append(thread)
 
     def wake(self) -> None:
         """Says that there are new rows; returns at once."""

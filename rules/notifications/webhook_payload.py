@@ -72,7 +72,7 @@ def _alert(alert: Alert, external_url: str) -> dict[str, Any]:
     }
 
 
-def _common(sets: Sequence[Labels]) -> dict[str, str]:
+def _common(sets: Sequence[Sequence[tuple[str, str]]]) -> dict[str, str]:
     """The pairs that all sets have, those of the first one in order."""
     first, *others = map(dict, sets) if sets else [{}]
     return {

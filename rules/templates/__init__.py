@@ -56,7 +56,7 @@ class Template:
         if self._shortcut is not None:
             try:
                 return "".join([part(context) for part in self._shortcut])
-            except TemplateError:
+            except (TemplateError, ArithmeticError):
                 pass  # and again below, which tells where it failed
         externals = context.externals
         data = AlertData(
@@ -66,6 +66,8 @@ class Template:
             return Execution(self._trees, context).text(data)
         except RecursionError:
             return f"<error expanding template: error executing template {self.name}: nested too deeply>"
+        except ArithmeticError as error:
+            return f"<error expanding template: error executing template {self.name}: {error}>"
         except ExpansionError as error:
             return f"<error expanding template: error executing template {self.name}: {self._told(error)}>"
 
