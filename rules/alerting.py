@@ -102,16 +102,20 @@ class AlertWriting:
         if moment.externals != self._externals:
             self._known, self._externals = {}, moment.externals
         before, known = self._known, {}
-        labels_stay = self._labels_stay
+        labels_stay, templates, late = self._labels_stay, self._annotations, not self._annotations_dated
         query = partial(self._query, moment)
         held: dict[Labels, Held] = {}
         for sample, value in vector:
             entry = before.get(sample)
             if entry is None or not labels_stay or not self._same_annotations(entry, value):
-                context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
                 if entry is None or not labels_stay:
+                    context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
                     entry = _Known(self._alert_labels(context))
-                entry.annotations = self._written(entry.annotations, context)
+                if late:
+                    entry.annotations = LateAnnotations(templates, sample, value, moment.externals)
+                else:
+                    context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
+                    entry.annotations = self._expanded(entry.annotations, context)
                 entry.value = value
             known[sample] = entry
             held[entry.labels] = Held(value, entry.annotations or EMPTY)
@@ -136,16 +140,8 @@ class AlertWriting:
         named[ALERT_NAME] = self._name
         return labels_of(named)
 
-    def _written(
-        self, old: Sequence[tuple[str, str]] | None, context: TemplateContext
-    ) -> Sequence[tuple[str, str]]:
+    def _expanded(self, old: Sequence[tuple[str, str]] | None, context: TemplateContext) -> Labels:
         """The annotations; unlike labels they may be empty."""
-        if not self._annotations:
-            return EMPTY
-        if not self._annotations_dated:
-            # None of them looks at the series, which the context must not keep alive.
-            sample = TemplateContext(context.labels, context.value, context.at_ms, context.externals)
-            return LateAnnotations(self._annotations, sample)
         if old is None:
             return tuple((name, template.expand(context)) for name, template in self._annotations)
         return tuple(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from spanbudget.rules.labels import Labels
-from spanbudget.rules.templates import Template, TemplateContext
+from spanbudget.rules.templates import Externals, Template, TemplateContext
 
 
 class LateAnnotations(Sequence[tuple[str, str]]):
@@ -20,23 +20,28 @@ class LateAnnotations(Sequence[tuple[str, str]]):
 
     Args:
         templates: By annotation name.
-        context: The sample.
+        labels: Of the sample, the metric's name included.
+        value: Of the sample.
+        externals: What templates can say about who sends the alerts.
     """
 
-    __slots__ = ("_context", "_made", "_templates")
+    __slots__ = ("_externals", "_labels", "_made", "_templates", "_value")
 
-    def __init__(self, templates: Sequence[tuple[str, Template]], context: TemplateContext) -> None:
+    def __init__(
+        self, templates: Sequence[tuple[str, Template]], labels: Labels, value: float, externals: Externals
+    ) -> None:
         self._templates = templates
-        self._context: TemplateContext | None = context
-        self._made: Labels = ()
+        self._labels = labels
+        self._value = value
+        self._externals = externals
+        self._made: Labels | None = None
 
     def _pairs(self) -> Labels:
-        context = self._context
-        if context is not None:
-            # Two threads may both come here: they expand the same, and whoever finds no context finds pairs.
-            self._made = tuple((name, template.expand(context)) for name, template in self._templates)
-            self._context = None
-        return self._made
+        made = self._made
+        if made is None:  # two threads may both come here: they expand the same
+            context = TemplateContext(self._labels, self._value, externals=self._externals)
+            made = self._made = tuple((name, template.expand(context)) for name, template in self._templates)
+        return made
 
     @overload
     def __getitem__(self, index: int) -> tuple[str, str]: ...

@@ -1,10 +1,8 @@
 """`spanbudget alerts`: what fires now, and what became of the notifications."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -13,30 +11,31 @@ import click
 from spanbudget.exporter.alert_store import open_alert_store
 from spanbudget.exporter.alert_store.records import OutboxRow, OutboxState, RuleKey
 from spanbudget.exporter.cli.ledger_choice import chosen, ledger_options
+from spanbudget.exporter.cli.listing import Row, Titles, counted, iso, minute, print_rows
+from spanbudget.exporter.cli.rule_choice import number_text, pairs
 from spanbudget.processors.errors import AlertStoreError
 from spanbudget.rules.alerts import Alert
-from spanbudget.rules.labels import Labels
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from spanbudget.exporter.alert_store.store import SqlAlertStore
 
-_PIPE_COLUMNS: Final = 160
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NS_PER_MS: Final = 1_000_000
+_ALERT_NAME: Final = "alertname"
 _ORDER: Final = {"firing": 0, "pending": 1, "inactive": 2}
 _STYLES: Final = {"firing": "bold red", "pending": "yellow", "inactive": "dim", "dead": "bold red"}
+_BY_WHOM: Final = "the process that evaluates the rules does that, within seconds"
+_NONE: Final = "none was given up"
 _SHOWN: Final = {"inactive": "resolved"}
 
 
 @click.group()
 def alerts() -> None:
-    """See alerts, and what became of their notifications."""
+    """See alerts, and what became of their notifications. All times are UTC."""
 
 
-@alerts.command("list")
+@alerts.command("list", short_help="List the alerts that fire or are pending.")
 @ledger_options
-@click.option("--all", "with_ended", is_flag=True, help="Also those that ended a short time ago.")
+@click.option("--all", "with_ended", is_flag=True, help="Also those that ended in the last 15 minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_alerts(given: Path | None, db: Path | None, *, with_ended: bool, as_json: bool) -> None:
     """List the alerts that fire or are pending, as the ledger has them.
@@ -51,16 +50,16 @@ def list_alerts(given: Path | None, db: Path | None, *, with_ended: bool, as_jso
     store.close()
     found = [(rule, alert) for rule, some in kept.items() for alert in some]
     found = [one for one in found if with_ended or one[1].state != "inactive"]
-    found.sort(key=lambda one: (_ORDER[one[1].state], -(one[1].fired_at_ms or one[1].active_at_ms)))
+    found.sort(key=lambda one: (_ORDER[one[1].state], -_since_ms(one[1]), one[1].labels))
     if as_json:
         click.echo(json.dumps([_alert_json(*one) for one in found], indent=2))
     elif not found:
         click.echo("No alert fires." if with_ended else "No alert fires or is pending.")
     else:
-        _print(_alert_table(found))
+        _print_alerts(found)
 
 
-@alerts.command("outbox")
+@alerts.command("outbox", short_help="List notifications: those that wait, were sent, or were given up.")
 @ledger_options
 @click.option("--state", type=click.Choice(get_args(OutboxState)), help="Only those in this state.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most lines.")
@@ -81,9 +80,9 @@ def outbox(
     if as_json:
         click.echo(json.dumps([_letter_json(one) for one in letters], indent=2))
     elif not letters:
-        click.echo("There are none.")
+        click.echo(f"No notification is {state}." if state else "There are no notifications.")
     else:
-        _print(_letter_table(letters))
+        _print_letters(letters)
 
 
 @alerts.command("retry")
@@ -99,63 +98,51 @@ def retry(ids: Sequence[str], given: Path | None, db: Path | None, *, every: boo
       spanbudget alerts retry msg_0123456789abcdef0123456789abcdef/team/webhook
     """  # noqa: D301 - click's mark of lines that stay as they are
     if bool(ids) == every:
-        raise click.UsageError("name notifications, or give --all")
+        raise click.UsageError("name notifications by their ids, or give --all, and not both")
     store = _opened(given, db)
     try:
         known = [one.id for one in store.letters("dead", 10_000)]
         again = [id_ for id_ in (known if every else ids) if store.retry(id_, time.time_ns())]
     finally:
         store.close()
+    if again or every:
+        click.echo(f"{counted(len(again), 'notification')} will be sent again; {_BY_WHOM if again else _NONE}.")
     unknown = [id_ for id_ in ids if id_ not in again]
-    click.echo(f"{len(again)} will be sent again by the process that evaluates the rules.")
     if unknown:
-        raise AlertStoreError(f"not given up, so not sent again: {', '.join(unknown)}; see `alerts outbox`")
+        raise AlertStoreError(
+            f"not given up, so not sent again: {', '.join(unknown)};"
+            " `spanbudget alerts outbox --state dead` lists the ids"
+        )
 
 
 def _opened(given: Path | None, db: Path | None) -> "SqlAlertStore":
     return open_alert_store(chosen(given, db).ledger.url, create=False)
 
 
-def _print(table: "Table") -> None:
-    from rich.console import Console  # noqa: PLC0415 - JSON does not need it
-
-    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False).print(table)
-
-
-def _table(*titles: str) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 - as above
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    return table
-
-
-def _alert_table(found: Sequence[tuple[RuleKey, Alert]]) -> "Table":
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    table = _table("STATE", "SINCE (UTC)", "ALERT", "SUMMARY")
+def _print_alerts(found: Sequence[tuple[RuleKey, Alert]]) -> None:
+    rows = []
     for _, alert in found:
-        since_ms = alert.resolved_at_ms or alert.fired_at_ms or alert.active_at_ms
         state = _SHOWN.get(alert.state, alert.state)
         told = dict(alert.annotations)
-        summary = told.get("summary") or told.get("description") or _pairs(alert.labels)
-        name = dict(alert.labels).get("alertname", "")
-        table.add_row(Text(state, _STYLES[alert.state]), _minute(since_ms), Text(name), Text(summary))
-    return table
+        summary = told.get("summary") or told.get("description") or told.get("message") or ""
+        name = dict(alert.labels).get(_ALERT_NAME, "")
+        below = (summary, pairs(alert.labels, _ALERT_NAME))
+        rows.append(Row((state, minute(_since_ms(alert)), name), below, _STYLES[alert.state]))
+    print_rows(Titles(("STATE", "SINCE (UTC)", "ALERT"), ("SUMMARY", "LABELS")), rows)
 
 
-def _letter_table(letters: Sequence[OutboxRow]) -> "Table":
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    table = _table("STATE", "CREATED (UTC)", "CHANNEL", "ALERTS", "TRIES", "LAST ERROR", "ID")
+def _print_letters(letters: Sequence[OutboxRow]) -> None:
+    rows = []
     for one in letters:
-        told = Text(", ".join(_named(one)))
-        error = Text(one.last_error or "")
-        created = _minute(one.created_ns // 1_000_000)
-        state = Text(one.state, _STYLES.get(one.state, ""))
-        table.add_row(state, created, one.receiver, told, f"{one.attempts}", error, one.id)
-    return table
+        created = minute(one.created_ns // _NS_PER_MS)
+        cells = (one.state, created, one.receiver, f"{one.attempts}", ", ".join(_named(one)))
+        rows.append(Row(cells, (one.last_error or "", one.id), _STYLES.get(one.state, "")))
+    titles = ("STATE", "CREATED (UTC)", "CHANNEL", "FAILURES", "ALERTS")
+    print_rows(Titles(titles, ("LAST ERROR", "ID"), frozenset({"FAILURES"})), rows)
+
+
+def _since_ms(alert: Alert) -> int:
+    return alert.resolved_at_ms or alert.fired_at_ms or alert.active_at_ms
 
 
 def _named(letter: OutboxRow) -> Iterator[str]:
@@ -175,10 +162,10 @@ def _alert_json(rule: RuleKey, alert: Alert) -> dict[str, Any]:
         "state": _SHOWN.get(alert.state, alert.state),
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
-        "value": str(alert.value),
-        "active_at": _iso(alert.active_at_ms),
-        "fired_at": _iso(alert.fired_at_ms),
-        "resolved_at": _iso(alert.resolved_at_ms),
+        "value": number_text(alert.value),
+        "active_at": iso(alert.active_at_ms),
+        "fired_at": iso(alert.fired_at_ms),
+        "resolved_at": iso(alert.resolved_at_ms),
     }
 
 
@@ -188,23 +175,10 @@ def _letter_json(letter: OutboxRow) -> dict[str, Any]:
         "channel": letter.receiver,
         "group_key": letter.group_key,
         "state": letter.state,
-        "attempts": letter.attempts,
+        "failed_attempts": letter.attempts,
         "last_error": letter.last_error,
-        "created_at": _iso(letter.created_ns // 1_000_000),
-        "ended_at": None if letter.ended_ns is None else _iso(letter.ended_ns // 1_000_000),
+        "created_at": iso(letter.created_ns // _NS_PER_MS),
+        "due_at": iso(letter.due_ns // _NS_PER_MS) if letter.state == "waiting" else None,
+        "ended_at": None if letter.ended_ns is None else iso(letter.ended_ns // _NS_PER_MS),
         "payload": dict(letter.payload),
     }
-
-
-def _pairs(labels: Labels) -> str:
-    return " ".join(f"{name}={value}" for name, value in labels if name != "alertname")
-
-
-def _minute(at_ms: int) -> str:
-    return f"{_EPOCH + timedelta(milliseconds=at_ms):%Y-%m-%d %H:%M}"
-
-
-def _iso(at_ms: int | None) -> str | None:
-    if at_ms is None:
-        return None
-    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")

@@ -56,9 +56,9 @@ def error_rate_rule(budget: BudgetAlerts, alert: ErrorRateAlert) -> RuleText:
 
 def latency_rule(budget: BudgetAlerts, alert: LatencyAlert) -> RuleText:
     """Fires while calls are slow, with enough calls to tell."""
-    selector = series(names.BUDGET_REQUEST_DURATION, budget.budget, suffix="_bucket")
+    selector = series(names.BUDGET_REQUEST_DURATION, budget.budgets, suffix="_bucket")
     everything = series(
-        names.BUDGET_REQUEST_DURATION, budget.budget, equal(_BUCKET, "+Inf"), suffix="_bucket"
+        names.BUDGET_REQUEST_DURATION, budget.budgets, equal(_BUCKET, "+Inf"), suffix="_bucket"
     )
     quantile, percentile = number(alert.quantile), f"p{number(alert.quantile * 100)}"
     slow = f"histogram_quantile({quantile}, {summed(f'rate({over(selector, alert.over_ms)})', _BUCKET)})"
@@ -128,7 +128,7 @@ def silence_rule(budget: BudgetAlerts, alert: SilenceAlert) -> RuleText:
     A counter that appeared with calls in it within that time is no silence, although it has not moved since.
     A template is silent where all of its children are.
     """
-    calls = series(names.BUDGET_CALLS, budget.budget)
+    calls = series(names.BUDGET_CALLS, budget.budgets)
     after = duration_text(alert.after_ms)
     by_name, by_series = (
         f"sum by ({NAME})",
@@ -160,8 +160,8 @@ def silence_rule(budget: BudgetAlerts, alert: SilenceAlert) -> RuleText:
 
 def _share(budget: BudgetAlerts, matcher: str, alert: ErrorRateAlert | UnpricedAlert) -> str:
     """The share of some calls of all, above a ratio, where there are enough of them."""
-    some = over(series(names.BUDGET_CALLS, budget.budget, matcher), alert.over_ms)
-    every = over(series(names.BUDGET_CALLS, budget.budget), alert.over_ms)
+    some = over(series(names.BUDGET_CALLS, budget.budgets, matcher), alert.over_ms)
+    every = over(series(names.BUDGET_CALLS, budget.budgets), alert.over_ms)
     return (
         f"{summed(f'increase({some})')}\n/\n{summed(f'increase({every})')}\n> {ratio(alert.above_percent)}\n"
         f"and\n{summed(f'increase({every})')} >= {alert.min_requests}"
@@ -169,4 +169,4 @@ def _share(budget: BudgetAlerts, matcher: str, alert: ErrorRateAlert | UnpricedA
 
 
 def _cost(budget: BudgetAlerts, *matchers: str) -> str:
-    return series(names.BUDGET_COST_USD, budget.budget, *matchers)
+    return series(names.BUDGET_COST_USD, budget.budgets, *matchers)

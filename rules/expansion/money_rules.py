@@ -44,7 +44,7 @@ _HOUR_MS: Final = 3_600_000
 
 def threshold_rule(budget: BudgetAlerts, alert: ThresholdAlert) -> RuleText:
     """Fires once for each window: the peak of a window never falls, except where the limit is raised."""
-    expr = f"{highest(series(names.BUDGET_PEAK, budget.budget))} >= {ratio(alert.percent)}"
+    expr = f"{highest(series(names.BUDGET_PEAK, budget.budgets))} >= {ratio(alert.percent)}"
     percent = number(alert.percent)
     spent = spent_of_limit() if budget.limits_money else ""
     return RuleText(
@@ -103,10 +103,10 @@ def projected_rule(budget: BudgetAlerts, alert: ProjectedAlert) -> RuleText | st
     if not budget.limits_money or budget.period.kind in ("total", "rolling"):
         return "projected overrun: left out, it needs max_cost and a calendar period"
     quantile = number(1 - alert.confidence)
-    projected = series(names.BUDGET_PROJECTED_USD, budget.budget, equal(QUANTILE, quantile))
+    projected = series(names.BUDGET_PROJECTED_USD, budget.budgets, equal(QUANTILE, quantile))
     sure = f"With {number(alert.confidence * 100)} % confidence"
     return RuleText(
-        expr=f"{highest(projected)}\n>\n{highest(series(names.BUDGET_LIMIT_USD, budget.budget))}",
+        expr=f"{highest(projected)}\n>\n{highest(series(names.BUDGET_LIMIT_USD, budget.budgets))}",
         alert="LLMBudgetProjectedOverrun",
         for_ms=_share(budget.period, 48, _HOUR_MS),
         keep_firing_for_ms=_share(budget.period, 24, 6 * _HOUR_MS),
@@ -122,7 +122,7 @@ def projected_rule(budget: BudgetAlerts, alert: ProjectedAlert) -> RuleText | st
 
 def anomaly_rule(budget: BudgetAlerts, alert: AnomalyAlert) -> RuleText:
     """Fires while spend is unusual and money is at stake."""
-    score, excess = (series(name, budget.budget) for name in (ANOMALY_SCORE, ANOMALY_EXCESS))
+    score, excess = (series(name, budget.budgets) for name in (ANOMALY_SCORE, ANOMALY_EXCESS))
     # The two are compared before they are aggregated, as each excess belongs to one score.
     unusual = f"\n  {score} > 1\n  and\n  {excess} > {number(alert.min_excess_usd)}\n"
     return RuleText(
@@ -140,7 +140,7 @@ def anomaly_rule(budget: BudgetAlerts, alert: AnomalyAlert) -> RuleText:
 
 
 def _burning(budget: BudgetAlerts, window: str) -> str:
-    return highest(series(names.BUDGET_BURN_RATE, budget.budget, equal(BURN_WINDOW, window)))
+    return highest(series(names.BUDGET_BURN_RATE, budget.budgets, equal(BURN_WINDOW, window)))
 
 
 def _subject(budget: BudgetAlerts) -> str:

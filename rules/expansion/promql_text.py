@@ -1,5 +1,6 @@
-"""Pieces of PromQL over the series of one budget."""
+"""Pieces of PromQL over the series of budgets."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -33,17 +34,17 @@ def ratio(percent: Decimal) -> str:
     return number(percent / 100)
 
 
-def series(metric: Metric | str, budget: str, *matchers: str, suffix: str = "") -> str:
-    """A selector of one budget's series.
+def series(metric: Metric | str, budgets: Sequence[str], *matchers: str, suffix: str = "") -> str:
+    """A selector of the series of one or several budgets.
 
     Args:
         metric: The metric, or its name in Prometheus.
-        budget: Name of the budget.
+        budgets: Names of the budgets.
         matchers: Further matchers, such as `equal(…)`.
         suffix: What follows the name: `_bucket`.
     """
     name = metric if isinstance(metric, str) else prometheus_name(metric)
-    return f"{name}{suffix}{{{', '.join((equal(NAME, budget), *matchers))}}}"
+    return f"{name}{suffix}{{{', '.join((one_of(NAME, budgets), *matchers))}}}"
 
 
 def equal(label: str, value: str) -> str:
@@ -51,11 +52,18 @@ def equal(label: str, value: str) -> str:
     return f"{label}={quoted(value)}"
 
 
+def one_of(label: str, values: Sequence[str]) -> str:
+    """A matcher of any of some values."""
+    if len(values) == 1:
+        return equal(label, values[0])
+    return f"{label}=~{quoted('|'.join(map(literal, values)))}"
+
+
 def matching(label: str, pattern: str) -> str:
     """A matcher of a name in which `*` stands for any text."""
     if "*" not in pattern:
         return equal(label, pattern)
-    return f"{label}=~{quoted('.*'.join(map(_literal, pattern.split('*'))))}"
+    return f"{label}=~{quoted('.*'.join(map(literal, pattern.split('*'))))}"
 
 
 def over(selector: str, range_ms: int) -> str:
@@ -73,6 +81,6 @@ def summed(vector: str, *labels: str) -> str:
     return f"sum by ({', '.join((*BUDGET_LABELS, *labels))}) ({vector})"
 
 
-def _literal(text: str) -> str:
-    """The text as a regular expression that matches just it."""
+def literal(text: str) -> str:
+    """The text as a regular expression that matches just it; Go's `regexp.QuoteMeta` writes the same."""
     return "".join(f"\\{one}" if one in r"\.+*?()|[]{}^$" else one for one in text)

@@ -129,7 +129,7 @@ SugarAlert: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class BudgetAlerts:
-    """A budget as far as its alerts care.
+    """A budget as far as its alerts care, or several that want the same.
 
     Attributes:
         budget: Its name.
@@ -139,6 +139,7 @@ class BudgetAlerts:
         has_children: Whether it is a template (`per`).
         thresholds: Where warning and critical begin.
         wishes: For all of its alerts; what an alert itself wishes goes before.
+        others: Names of further budgets of which all the rest is true as well.
     """
 
     budget: str
@@ -148,3 +149,9 @@ class BudgetAlerts:
     has_children: bool = False
     thresholds: Thresholds = field(default_factory=Thresholds)
     wishes: Wishes = NO_WISHES
+    others: tuple[str, ...] = ()
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The names of all budgets that are meant."""
+        return (self.budget, *self.others)

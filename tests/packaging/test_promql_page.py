@@ -77,4 +77,4 @@ def test_the_limits_of_the_page_are_those_of_the_code(page: str) -> None:
         assert f"{limit:,}" in page
     assert f"{OPERATORS_MAX} operators, {NESTING_MAX} brackets or {DEPTH_MAX} parts" in page
     assert (LOOK_BACK_MS, STEP_MS) == (5 * 60_000, 60_000)
-    assert STEPS_MS == ((86_400_000, 1_800_000), (7_200_000, 300_000), (600_000, 15_000))
+    assert STEPS_MS == ((86_400_000, 1_800_000), (7_200_000, 300_000), (600_000, 60_000))
