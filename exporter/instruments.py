@@ -37,6 +37,7 @@ DERIVED: Final = (
     names.BUDGET_ELAPSED,
     names.BUDGET_PROJECTED_USD,
     names.BUDGET_BURN_RATE,
+    names.ALERTS_ACTIVE,
 )
 """What the evaluator of rules works out; no more points than `BUDGET_STATES_MAX` budgets have."""
 

@@ -211,7 +211,13 @@ DURATION_BOUNDS_SECONDS: Final = (
 """Upper bounds of buckets. Source: OpenTelemetry's conventions for `gen_ai.client.operation.duration`."""
 
 # What becomes of rules and their alerts.
-ALERTS_ACTIVE: Final = Metric("spanbudget.alerts.active", "{alert}", "Alerts by state", Kind.GAUGE)
+ALERTS_ACTIVE: Final = Metric(
+    "spanbudget.alerts.active", "{alert}", "Alerts that fire or are pending", Kind.GAUGE
+)
+ALERT_NAME: Final = "alertname"
+ALERT_STATE: Final = "alertstate"
+ALERT_SEVERITY: Final = "severity"
+"""Attributes of data points about alerts, as Prometheus has them in its series `ALERTS`."""
 RULES_FAILED: Final = Metric(
     "spanbudget.rules.failures", "{failure}", "Evaluations of rules that failed, by group", Kind.COUNTER
 )
@@ -452,7 +458,6 @@ SELF_METRICS: Final = (
     JOURNAL_ERRORS,
     LEASES_ORPHANED_USD,
     LEDGER_DRIFT_USD,
-    ALERTS_ACTIVE,
     RULES_FAILED,
     RULES_EVALUATED,
     RULES_SECONDS,

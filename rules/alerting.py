@@ -8,7 +8,7 @@ from spanbudget.processors.errors import EvaluationError
 from spanbudget.rules.alerts import Alert, Held, Holding, Step, advance
 from spanbudget.rules.annotations import LateAnnotations
 from spanbudget.rules.groups import AlertingRule
-from spanbudget.rules.labels import EMPTY, METRIC_NAME, Labels, labels_of
+from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
 from spanbudget.rules.promql.expression import STEP_MS, Expression, Vector, parse_expression
 from spanbudget.rules.recording import instant_vector, over
 from spanbudget.rules.series import SeriesStore
@@ -20,8 +20,8 @@ ALERTS: Final = "ALERTS"
 ALERTS_FOR_STATE: Final = "ALERTS_FOR_STATE"
 _STAYING: Final = ("never", "labels")
 """Templates of these kinds give the same text for a label set as long as nothing else changes."""
-_QUERIES_MAX: Final = 100
-"""Texts that templates query and that are kept as expressions."""
+_QUERIES_MAX: Final = 1_000
+"""Texts that templates of one rule query and that are kept as expressions: of each alert its own ones."""
 
 
 class Moment(NamedTuple):
@@ -102,23 +102,19 @@ class AlertWriting:
         if moment.externals != self._externals:
             self._known, self._externals = {}, moment.externals
         before, known = self._known, {}
-        labels_stay, templates, late = self._labels_stay, self._annotations, not self._annotations_dated
-        query = partial(self._query, moment)
+        labels_stay, query = self._labels_stay, partial(self._query, moment)
         held: dict[Labels, Held] = {}
         for sample, value in vector:
             entry = before.get(sample)
-            if entry is None or not labels_stay or not self._same_annotations(entry, value):
-                if entry is None or not labels_stay:
-                    context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
-                    entry = _Known(self._alert_labels(context))
-                if late:
-                    entry.annotations = LateAnnotations(templates, sample, value, moment.externals)
-                else:
-                    context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
-                    entry.annotations = self._expanded(entry.annotations, context)
-                entry.value = value
+            if entry is None or not labels_stay:
+                context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
+                entry = _Known(self._alert_labels(context))
+            annotations = entry.annotations
+            if annotations is None or not self._same_annotations(entry, value):
+                annotations = self._annotated(annotations, sample, value, moment)
+                entry.annotations, entry.value = annotations, value
             known[sample] = entry
-            held[entry.labels] = Held(value, entry.annotations or EMPTY)
+            held[entry.labels] = Held(value, annotations)
         if len(held) < len(vector):
             raise EvaluationError(
                 "vector contains metrics with the same labelset after applying alert labels"
@@ -127,9 +123,7 @@ class AlertWriting:
         return held
 
     def _same_annotations(self, entry: _Known, value: float) -> bool:
-        if entry.annotations is None or self._annotations_dated:
-            return False
-        return self._annotations_stay or value == entry.value
+        return self._annotations_stay or (value == entry.value and not self._annotations_dated)
 
     def _alert_labels(self, context: TemplateContext) -> Labels:
         """The sample's labels without the metric's name, the rule's over them, and the alert's name."""
@@ -140,8 +134,14 @@ class AlertWriting:
         named[ALERT_NAME] = self._name
         return labels_of(named)
 
-    def _expanded(self, old: Sequence[tuple[str, str]] | None, context: TemplateContext) -> Labels:
-        """The annotations; unlike labels they may be empty."""
+    def _annotated(
+        self, old: Sequence[tuple[str, str]] | None, sample: Labels, value: float, moment: Moment
+    ) -> Sequence[tuple[str, str]]:
+        """The annotations; unlike labels they may be empty. What looks at the series does it now."""
+        if not self._annotations_dated:
+            return LateAnnotations(self._annotations, sample, value, moment.externals)
+        query = partial(self._query, moment)
+        context = TemplateContext(sample, value, moment.at_ms, moment.externals, query)
         if old is None:
             return tuple((name, template.expand(context)) for name, template in self._annotations)
         return tuple(

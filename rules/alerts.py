@@ -18,7 +18,7 @@ class Alert:
 
     Attributes:
         labels: The sample's labels without the metric's name, the rule's and `alertname`: its identity.
-        annotations: What the rule's templates made of it: (name, text) pairs, a tuple or what is equal to one.
+        annotations: What the rule's templates made of it: (name, text) pairs, equal to the tuple of them.
         value: The value of the last result.
         state: Where it stands.
         active_at_ms: When the result held first, milliseconds since the epoch.

@@ -60,6 +60,10 @@ class LateAnnotations(Sequence[tuple[str, str]]):
         if self is other:
             return True
         if isinstance(other, LateAnnotations):
+            # Of the same sample they are certainly the same; 0 is not told from -0 here.
+            same = self._templates is other._templates and self._value == other._value != 0
+            if same and self._labels == other._labels and self._externals == other._externals:
+                return True
             return self._pairs() == other._pairs()
         return self._pairs() == other if isinstance(other, tuple) else NotImplemented
 

@@ -119,7 +119,8 @@ class Series:
     def between(self, after_ms: int, until_ms: int) -> Samples:
         """The samples in `(after_ms, until_ms]`, without stale marks."""
         times = self.times
-        first, last = bisect_right(times, after_ms), bisect_right(times, until_ms)
+        first = bisect_right(times, after_ms)
+        last = len(times) if times and times[-1] <= until_ms else bisect_right(times, until_ms)
         own_times, own_values = times[first:last], self.values[first:last]
         if self._stale and any(map(math.isnan, own_values)):
             kept = [
@@ -237,11 +238,15 @@ class _Family:
         return found
 
     def _candidates(self, matchers: tuple[Matcher, ...]) -> Iterable[Series]:
-        """The series of the equality that the fewest meet; all where there is none."""
-        equal = [matcher for matcher in matchers if matcher.operator == "=" and matcher.name != METRIC_NAME]
-        if not equal:
+        """The series of the condition that the fewest meet, of those that list values; else all."""
+        listed = [
+            [series for text in texts for series in self._index(one.name).get(text, ())]
+            for one in matchers
+            if one.name != METRIC_NAME and (texts := one.texts) is not None
+        ]
+        if not listed:
             return self.series.values()
-        return min((self._index(one.name).get(one.value, []) for one in equal), key=len)
+        return min(listed, key=len)
 
     def _index(self, name: str) -> dict[str, list[Series]]:
         index = self._indexes.get(name)

@@ -88,6 +88,20 @@ def forked_while_busy(provider: TracerProvider, forks: int) -> int:
     return failed
 
 
+def preforked(provider: TracerProvider, workers: int) -> int:
+    """Forks workers that live side by side, as a web server does; how many failed."""
+    children = []
+    for _ in range(workers):
+        child = os.fork()
+        if child == 0:
+            spend(provider, 1)
+            ok = flushed()
+            home._finish()
+            os._exit(0 if ok else 1)
+        children.append(child)
+    return sum(os.waitpid(child, 0)[1] != 0 for child in children)
+
+
 def main(config: str) -> None:
     provider = TracerProvider()
     spanbudget.instrument(config, tracer_provider=provider)
@@ -107,8 +121,10 @@ def main(config: str) -> None:
             say("leads", leads())
         elif word == "fork":
             say("forked", forked(provider, count, lambda: None))
-        elif word == "prefork":
+        elif word == "fork-while-busy":
             say("forked", forked_while_busy(provider, count))
+        elif word == "prefork":
+            say("forked", preforked(provider, count))
         elif word == "spawn":
             say("spawned", spawned(config, count))
 

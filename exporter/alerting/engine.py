@@ -272,8 +272,6 @@ class AlertEngine:
         health[names.RULES_EVALUATED.name, ""] = lead.evaluator.evaluations
         for group, count in dict(lead.evaluator.failures).items():
             health[names.RULES_FAILED.name, group] = count
-        for state, count in lead.evaluator.counts.items():
-            health[names.ALERTS_ACTIVE.name, state] = count
         health.update(lead.delivery.health())
         return health
 

@@ -3,21 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from spanbudget.exporter.alert_store.records import RuleKey
-from spanbudget.rules.alerts import RESOLVED_KEEP_MS, Alert, AlertState
+from spanbudget.exporter.alerting.handover import AlertKey, LoadedRule, hand_over
+from spanbudget.rules.alerts import RESOLVED_KEEP_MS, Alert
 from spanbudget.rules.evaluation import GroupMemory, RuleOutcome, evaluate_group
 from spanbudget.rules.groups import AlertingRule, RuleGroup
-from spanbudget.rules.labels import EMPTY, Labels, shown
+from spanbudget.rules.labels import EMPTY, shown
 from spanbudget.rules.series import SeriesStore
 from spanbudget.rules.templates import Externals
 
 _NEVER_MS: Final = -(2**62)
-
-
-AlertKey: TypeAlias = tuple[RuleKey, Labels]
-"""What an alert is kept under."""
 
 
 @dataclass(slots=True)
@@ -43,7 +40,7 @@ class Evaluator:
     Args:
         groups: What is evaluated.
         store: The series.
-        kept: The alerts from before a restart. Those of rules that are there no more end.
+        kept: The alerts from before a restart. Those that no rule can have any more end.
         interval_ms: How often groups without an interval of their own are evaluated, at least.
         externals: What templates can say about who sends the alerts.
         now_ms: Milliseconds since the epoch.
@@ -51,7 +48,6 @@ class Evaluator:
     Attributes:
         failures: Failed evaluations of rules, by group.
         evaluations: Evaluations of groups.
-        counts: Alerts by state.
         errors: (group, rule) → the error of its last evaluation, where that failed.
     """
 
@@ -60,7 +56,7 @@ class Evaluator:
         *,
         groups: Sequence[RuleGroup],
         store: SeriesStore,
-        kept: Mapping[RuleKey, Sequence[Alert]],
+        kept: Mapping[RuleKey, tuple[Alert, ...]],
         interval_ms: int,
         externals: Externals,
         now_ms: int,
@@ -69,18 +65,16 @@ class Evaluator:
         self._interval_ms = interval_ms
         self._externals = externals
         self._kept = {rule: {alert.labels: alert for alert in alerts} for rule, alerts in kept.items()}
-        self._runs = [_Run(group, kept) for group in groups]
-        known = {rule for run in self._runs for rule in run.rules}
+        handover = hand_over(_loaded(groups), kept)
+        self._runs = [_Run(group, handover.alerts) for group in groups]
+        self._moved = handover.moved
         self._orphans: dict[AlertKey, Alert] = {
-            (rule, alert.labels): alert if alert.state == "inactive" else _ended(alert, now_ms)
-            for rule, alerts in kept.items()
-            if rule not in known
-            for alert in alerts
+            key: alert if alert.state == "inactive" else _ended(alert, now_ms)
+            for key, alert in handover.orphans.items()
         }
         self.failures: Counter[str] = Counter()
         self.errors: dict[tuple[str, str], str] = {}
         self.evaluations = 0
-        self.counts: dict[AlertState, int] = {"pending": 0, "firing": 0}
 
     def is_due(self, now_ms: int, *, news: bool) -> bool:
         """Whether any group is to be evaluated."""
@@ -104,13 +98,21 @@ class Evaluator:
                 found.groups += 1
                 self._note(run, run.evaluate(self._store, now_ms, self._externals), found)
         self._bury(found, now_ms)
+        self._leave(found)
         self.evaluations += found.groups
-        counts = Counter(alert.state for alert in self.alerts())
-        self.counts = {state: counts[state] for state in self.counts}
         return found
 
     def alerts(self) -> Iterator[Alert]:
-        """All alerts: pending, firing, and those that ended a short time ago."""
+        """All alerts: pending, firing, and those that ended a short time ago.
+
+        One that ended is left out while another rule has the same: who is told knows alerts by their labels.
+        """
+        alerts = list(self._all())
+        ended = {alert.labels for alert in alerts if alert.state == "inactive"}
+        active = {alert.labels for alert in alerts if alert.state != "inactive"} if ended else ended
+        yield from (alert for alert in alerts if alert.state != "inactive" or alert.labels not in active)
+
+    def _all(self) -> Iterator[Alert]:
         for run in self._runs:
             for alerts in run.memory.alerts:
                 yield from alerts
@@ -164,6 +166,13 @@ class Evaluator:
                 kept.pop(labels, None)
                 del self._orphans[key]
 
+    def _leave(self, found: Evaluated) -> None:
+        """Forgets alerts under the rules that they have moved away from."""
+        for rule, labels in self._moved:
+            if self._kept[rule].pop(labels, None) is not None:
+                found.gone.append((rule, labels))
+        self._moved = []
+
 
 class _Run:
     """One group, with what stays of it."""
@@ -185,6 +194,15 @@ class _Run:
     def evaluate(self, store: SeriesStore, now_ms: int, externals: Externals) -> list[RuleOutcome]:
         self._last_ms = now_ms
         return evaluate_group(self.group, self.memory, store, now_ms, externals=externals)
+
+
+def _loaded(groups: Iterable[RuleGroup]) -> dict[RuleKey, LoadedRule]:
+    return {
+        key: LoadedRule(rule, group.labels)
+        for group in groups
+        for key, rule in zip(rule_keys(group), group.rules, strict=True)
+        if isinstance(rule, AlertingRule)
+    }
 
 
 def rule_keys(group: RuleGroup) -> tuple[RuleKey, ...]:

@@ -1,6 +1,7 @@
 """What the leading process has in memory, and how it evaluates."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
@@ -20,6 +21,7 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.budgets import Budget
 from spanbudget.processors.names_out import NOTIFICATIONS_WAITING
+from spanbudget.rules.alerts import Alert
 from spanbudget.rules.budget_gauges import BudgetGauges
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.templates import Externals
@@ -28,6 +30,14 @@ FORGET_MS: Final = 60_000
 """How often samples that are too old are dropped, milliseconds."""
 SHOWN_MAX: Final = BUDGET_STATES_MAX // 4
 """Budgets whose derived values are exported, the fullest ones; each has seven burn rates."""
+ACTIVE_MAX: Final = 1_000
+"""Points about alerts that are exported, the most frequent ones."""
+_TOLD: Final = {
+    names.ALERT_NAME: names.ALERT_NAME,
+    names.ALERT_SEVERITY: names.ALERT_SEVERITY,
+    names.prometheus_label(names.BUDGET): names.BUDGET,
+}
+"""Labels of alerts that their points have → the attribute."""
 PEAKS: Final = "peaks"
 """The name of the note that holds the peaks."""
 
@@ -104,12 +114,13 @@ class Lead:
         tallies, self.seq = self.reader.tallies_after(self.seq)
         self.states = books.budget_states()
         self.stage.feed.take(now_ms * NS_PER_MS, tallies, self.states, books.health())
-        self.derived = list(self._derived(now_ms * NS_PER_MS))
         self.at_ms = now_ms
         if now_ms - self.forgot_ms > FORGET_MS:
             self.forgot_ms = now_ms
             self.stage.store.forget(now_ms)
-        return self.evaluator.evaluate(now_ms, news=news)
+        found = self.evaluator.evaluate(now_ms, news=news)
+        self.derived = [*self._derived(now_ms * NS_PER_MS), *_active(self.evaluator.alerts())]
+        return found
 
     def _derived(self, now_ns: int) -> Iterator[Point]:
         fullest = sorted(self.states, key=attrgetter("utilization"), reverse=True)[:SHOWN_MAX]
@@ -129,6 +140,18 @@ class Lead:
         """Ends deliveries and lets the ledger go."""
         self.delivery.stop(timeout_seconds)
         self.reader.close()
+
+
+def _active(alerts: Iterable[Alert]) -> Iterator[Point]:
+    """How many alerts fire or are pending, by name, state, severity and budget."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for alert in alerts:
+        if alert.state != "inactive":
+            told = dict(alert.labels)
+            counts[alert.state, *(told.get(label, "") for label in _TOLD)] += 1
+    for (state, *values), count in counts.most_common(ACTIVE_MAX):
+        told = {name: value for name, value in zip(_TOLD.values(), values, strict=True) if value}
+        yield names.ALERTS_ACTIVE, {names.ALERT_STATE: state, **told}, count
 
 
 @dataclass(frozen=True, slots=True)

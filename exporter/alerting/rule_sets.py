@@ -21,8 +21,14 @@ def rule_groups(config: Config) -> tuple[RuleGroup, ...]:
     Raises:
         ConfigurationError: A file is missing or wrong; it holds every problem.
     """
-    paths = rule_files(config)
-    groups = load_rule_files(paths) if paths else ()
+    paths, problems = _found(config)
+    groups: tuple[RuleGroup, ...] = ()
+    try:
+        groups = load_rule_files(paths)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
     return (*groups, *expanded_rules(config.budget_configs, SUGAR_FILE))
 
 
@@ -32,6 +38,14 @@ def rule_files(config: Config) -> tuple[Path, ...]:
     Raises:
         ConfigurationError: One is not there; it holds every problem.
     """
+    found, problems = _found(config)
+    if problems:
+        raise ConfigurationError(problems)
+    return found
+
+
+def _found(config: Config) -> tuple[tuple[Path, ...], list[str]]:
+    """The files that are there, and what is to be said of the others."""
     problems: list[str] = []
     found: dict[Path, None] = {}
     for entry in config.rules:
@@ -39,9 +53,7 @@ def rule_files(config: Config) -> tuple[Path, ...]:
             found |= dict.fromkeys(_files_of(entry))
         except ConfigurationError as error:
             problems += error.problems
-    if problems:
-        raise ConfigurationError(problems)
-    return tuple(found)
+    return tuple(found), problems
 
 
 def _files_of(entry: str) -> Sequence[Path]:

@@ -1,6 +1,6 @@
 """Makes the engine that a configuration asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,11 +18,13 @@ from spanbudget.exporter.notify.errors import DeliveryError
 from spanbudget.exporter.notify.senders import Sender, senders_of
 from spanbudget.exporter.outbox.dispatcher import Dispatcher, TidiedOutbox
 from spanbudget.exporter.pipeline import Pipeline
+from spanbudget.processors.errors import ConfigurationError
+from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.notifications.alertmanager_push import RESEND_MS
 from spanbudget.rules.notifications.written import read_notification
 
-# The store is heavy, and a ledger that only counts does without. Here it is imported before there are threads:
-# an import lock that the engine's thread holds at a fork stays locked in the child.
+# The store is heavy, and a process that only counts does without. Here it is imported before there are
+# threads: an import lock that the engine's thread holds at a fork stays locked in the child.
 
 
 def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:
@@ -31,10 +33,7 @@ def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:
     Raises:
         ConfigurationError: A rule file is wrong, or a callback cannot be imported; it holds every problem.
     """
-    groups = rule_groups(config)
-    alerting = config.alerting
-    interval_ms = max(RESEND_MS, alerting.evaluation_interval * 1_000)
-    senders = senders_of(config.receivers, external_url=alerting.external_url, interval_ms=interval_ms)
+    groups, senders = _read(config)
     sends = {channel: partial(_send, sender) for channel, sender in senders.items()}
 
     def delivery(store: TidiedOutbox, leads: Callable[[], bool]) -> Delivery:
@@ -49,6 +48,28 @@ def make_engine(config: Config, pipeline: Pipeline) -> AlertEngine:
     engine = AlertEngine(pipeline, rulebook, outside)
     pipeline.on_booked = engine.spend_came
     return engine
+
+
+def _read(config: Config) -> tuple[Sequence[RuleGroup], Mapping[str, Sender]]:
+    """The rules and the senders that a configuration asks for; what is wrong with either is told at once."""
+    groups: Sequence[RuleGroup] = ()
+    senders: Mapping[str, Sender] = {}
+    problems: list[str] = []
+    try:
+        groups = rule_groups(config)
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        senders = senders_of(
+            config.receivers,
+            external_url=config.alerting.external_url,
+            interval_ms=max(RESEND_MS, config.alerting.evaluation_interval * 1_000),
+        )
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return groups, senders
 
 
 def _send(sender: Sender, row: OutboxRow) -> None:

@@ -23,8 +23,7 @@ _NS_PER_MS: Final = 1_000_000
 _ALERT_NAME: Final = "alertname"
 _ORDER: Final = {"firing": 0, "pending": 1, "inactive": 2}
 _STYLES: Final = {"firing": "bold red", "pending": "yellow", "inactive": "dim", "dead": "bold red"}
-_BY_WHOM: Final = "the process that evaluates the rules does that, within seconds"
-_NONE: Final = "none was given up"
+_BY_WHOM: Final = "by the process that evaluates the rules"
 _SHOWN: Final = {"inactive": "resolved"}
 
 
@@ -105,8 +104,10 @@ def retry(ids: Sequence[str], given: Path | None, db: Path | None, *, every: boo
         again = [id_ for id_ in (known if every else ids) if store.retry(id_, time.time_ns())]
     finally:
         store.close()
-    if again or every:
-        click.echo(f"{counted(len(again), 'notification')} will be sent again; {_BY_WHOM if again else _NONE}.")
+    if again:
+        click.echo(f"{counted(len(again), 'notification')} will be sent again, {_BY_WHOM}.")
+    elif every:
+        click.echo("No notification was given up.")
     unknown = [id_ for id_ in ids if id_ not in again]
     if unknown:
         raise AlertStoreError(

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from spanbudget.exporter.config import Config, load_config
+from spanbudget.processors.errors import InputError
 from spanbudget.processors.names_out import CONFIG_VARIABLE
 
 NS_PER_SECOND: Final = 1_000_000_000
@@ -18,7 +19,9 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 def ledger_options(command: Any) -> Any:
     """Adds `--config` and `--db`."""
     for option in (
-        click.option("--db", type=click.Path(path_type=Path), help="Another ledger, a SQLite file."),
+        click.option(
+            "--db", type=click.Path(path_type=Path), help="SQLite ledger, instead of the configuration's."
+        ),
         click.option(
             "--config", "given", envvar=CONFIG_VARIABLE, type=click.Path(path_type=Path),
             help=f"The configuration; else {CONFIG_VARIABLE} names it.",
@@ -33,9 +36,16 @@ def chosen(given: Path | None, db: Path | None) -> Config:
 
     Raises:
         ConfigurationError: The configuration is wrong.
+        InputError: Nothing names a ledger, and there is none of the default's name.
     """
     config = load_config(given) if given is not None else Config()
     if db is None:
+        name = config.ledger.url.removeprefix("sqlite:///")
+        if given is None and not Path(name).is_file():
+            raise InputError(
+                f"which ledger? --config FILE, or the variable {CONFIG_VARIABLE}, names a configuration, and"
+                f" --db FILE a SQLite ledger; there is no {name} in this folder either"
+            )
         return config
     url = f"sqlite:///{db.absolute()}"
     return config.model_copy(update={"ledger": config.ledger.model_copy(update={"url": url})})
@@ -61,7 +71,10 @@ class Length(click.ParamType[int]):
 
 
 class Moment(click.ParamType[int]):
-    """A moment, `2026-11-01T12:00:00Z`, or how long ago it is, `2h`; as nanoseconds since the epoch."""
+    """A moment that has been, `2026-11-01T12:00:00Z`, or how long ago it is, `2h`; as nanoseconds.
+
+    Times without a zone are UTC.
+    """
 
     name = "moment"
 
@@ -82,4 +95,7 @@ class Moment(click.ParamType[int]):
                 f"{value!r} is no time such as 2026-11-01T12:00:00Z, and no length such as 2h", param, ctx
             )
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        return round(at.timestamp() * 1_000) * 1_000_000
+        at_ns = round(at.timestamp() * 1_000) * 1_000_000
+        if at_ns > time.time_ns():
+            self.fail(f"{value!r} is in the future", param, ctx)
+        return at_ns

@@ -4,138 +4,178 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
 from spanbudget.exporter.alerting.backtest import Backtest, Backtested, Incident, by_alert
 from spanbudget.exporter.alerting.needs import needs_of_groups
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, make_stage, restored_from_ns
+from spanbudget.exporter.alerting.replaying import NS_PER_MS, make_stage
 from spanbudget.exporter.alerting.rule_sets import rule_groups
 from spanbudget.exporter.checks.limits import with_stored
 from spanbudget.exporter.cli.ledger_choice import NS_PER_SECOND, Length, chosen, ledger_options
+from spanbudget.exporter.cli.listing import Row, Titles, counted, iso, minute, print_rows
+from spanbudget.exporter.cli.rule_choice import no_rules, number_text, pairs, rule_paths
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.ledger import open_ledger
-from spanbudget.exporter.ledger.tallies import open_tallies
+from spanbudget.exporter.ledger.tallies import LedgerTallies, open_tallies
 from spanbudget.exporter.rule_files import load_rule_files
-from spanbudget.processors.errors import InputError
+from spanbudget.processors.names_out import BURN_WINDOWS
 from spanbudget.rules.budget_gauges import BudgetGauges
 from spanbudget.rules.groups import RuleGroup
-from spanbudget.rules.labels import Labels
+from spanbudget.rules.labels import label_value
 from spanbudget.rules.templates import Externals
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_WEEK_NS: Final = 7 * 86_400 * NS_PER_SECOND
-_PIPE_COLUMNS: Final = 160
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR_NS: Final = 3_600 * NS_PER_SECOND
+_DAY_NS: Final = 24 * _HOUR_NS
+_WEEK_DAYS: Final = 7
+_WARM_UP_MS: Final = max(BURN_WINDOWS.values()) * 1_000
+_ROWS_MAX: Final = 100
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1)
 @ledger_options
 @click.option("--since", type=Length(), default="30d", show_default=True, help="How far back to begin.")
 @click.option("--step", type=Length(), default="1m", show_default=True, help="How often rules are evaluated.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def backtest(
-    files: Sequence[Path], given: Path | None, db: Path | None, since: int, step: int, *, as_json: bool
+    files: tuple[str, ...], given: Path | None, db: Path | None, since: int, step: int, *, as_json: bool
 ) -> None:
     """Tell what the rules of FILES would have fired on the ledger's past.
 
-    Without FILES, the rules of the configuration are taken: its files and packs, and what the budgets'
-    `alerts` expand to. Nothing is sent. Limits are those of today; grants and reservations are not replayed.
+    FILES are names, patterns such as 'rules/*.yaml', or packs such as pack:budget. Without them, the rules of
+    the configuration are taken: its files and packs, and what the budgets' `alerts` expand to. Nothing is
+    sent. Limits are those of today; grants and reservations are not replayed. All times are UTC.
 
     \b
     Examples:
       spanbudget rules backtest --since 30d
-      spanbudget rules backtest --since 7d new-rules.yaml
+      spanbudget rules backtest --since 7d new-rules.yaml pack:spend
     """  # noqa: D301 - click's mark of lines that stay as they are
     config = with_stored(chosen(given, db))
-    groups = load_rule_files(files) if files else rule_groups(config)
+    groups = load_rule_files(rule_paths(files)) if files else rule_groups(config)
     if not groups:
-        raise InputError(
-            "there are no rules: name files, or give `rules` or a budget's `alerts` in the configuration"
-        )
+        raise no_rules()
     open_ledger(config.ledger.url, create=False).close()
-    found = _found(config, groups, since, step, quiet=as_json)
+    found, first_ns = _found(config, groups, since, step, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        click.echo(json.dumps(_as_json(found, first_ns), indent=2))
     else:
-        _print(found, groups)
+        _print(found, groups, first_ns)
 
 
-def _found(config: Config, groups: Sequence[RuleGroup], since: int, step: int, *, quiet: bool) -> Backtested:
+def _found(
+    config: Config, groups: Sequence[RuleGroup], since: int, step: int, *, quiet: bool
+) -> tuple[Backtested, int | None]:
     needs = needs_of_groups(groups)
     until_ns = time.time_ns()
     since_ns = until_ns - since
     since_ns -= since_ns % step
-    known_ns = restored_from_ns(needs, since_ns)
+    # Begins so early that burn rates are whole at the start, and counters are not just beginning.
+    early = replace(needs, keep_all_ms=max(needs.longest_ms, _WARM_UP_MS))
+    known_ns = since_ns - early.longest_ms * NS_PER_MS
     stage = make_stage(config, config.budgets, needs, BudgetGauges(), known_ns)
     externals = Externals(
         tuple(sorted(config.alerting.external_labels.items())), config.alerting.external_url
     )
     reader = open_tallies(config.ledger.url, question=stage.question)
-    test = Backtest(stage, groups, needs, externals)
+    test = Backtest(stage, groups, early, externals)
     try:
+        first_ns = _first_call_ns(reader, since_ns, until_ns)
         if quiet or not sys.stderr.isatty():
-            return test.run(reader, since_ns, until_ns, step)
+            return test.run(reader, since_ns, until_ns, step), first_ns
         with click.progressbar(length=1_000, label="Replaying", file=sys.stderr) as bar:
-            return test.run(
+            found = test.run(
                 reader, since_ns, until_ns, step, lambda part: bar.update(int(part * 1_000) - bar.pos)
             )
+            bar.update(1_000 - bar.pos)
+        return found, first_ns
     finally:
         reader.close()
 
 
-def _print(found: Backtested, groups: Sequence[RuleGroup]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - JSON does not need it
-    from rich.text import Text  # noqa: PLC0415 - as above
+def _first_call_ns(reader: LedgerTallies, since_ns: int, until_ns: int) -> int | None:
+    """The hour of the first call, so that a ledger that is young is not taken for a quiet one."""
+    hours = reader.tallies_between(since_ns - since_ns % _HOUR_NS, until_ns, _HOUR_NS)
+    first = next(iter(hours), None)
+    return None if first is None else first.bucket_ns
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False)
+
+def _print(found: Backtested, groups: Sequence[RuleGroup], first_ns: int | None) -> None:
     rules = sum(len(group.rules) for group in groups)
-    weeks = (found.until_ns - found.since_ns) / _WEEK_NS
-    console.print(
-        f"{rules} rules, {_day(found.since_ns // NS_PER_MS)} to {_day(found.until_ns // NS_PER_MS)}, every"
-        f" {timedelta(seconds=found.step_ns // NS_PER_SECOND)}: {found.requests:,} calls,"
-        f" {len(found.incidents):,} alerts, {len(found.incidents) / weeks:.1f} a week"
+    shown_rate = _Rate.of(
+        found.since_ns if first_ns is None else max(first_ns, found.since_ns), found.until_ns
     )
+    count = len(found.incidents)
+    click.echo(
+        f"{counted(rules, 'rule')}, every {_told_length(found.step_ns // NS_PER_MS)},"
+        f" {minute(found.since_ns // NS_PER_MS)} to {minute(found.until_ns // NS_PER_MS)} UTC"
+    )
+    click.echo(f"{counted(found.requests, 'call')}, {counted(count, 'alert')}{shown_rate.of_all(count)}")
+    if first_ns is None:
+        click.echo("There is no call in this time.")
+    elif first_ns > found.since_ns + _HOUR_NS:
+        click.echo(f"The first call was at about {minute(first_ns // NS_PER_MS)}; rates count from there.")
+    at_start = sum(
+        one.fired_at_ms <= (found.since_ns + found.step_ns) // NS_PER_MS for one in found.incidents
+    )
+    if at_start:
+        click.echo(f"{counted(at_start, 'alert')} fired from the start on, and may have begun before it.")
     if found.incidents:
-        _print_incidents(console, found, weeks)
-    for (group, rule), (count, error) in found.failures.items():
-        console.print(Text(f"{group}: {rule} failed {count:,} times: {error}", "red"))
+        click.echo()
+        _print_incidents(found, shown_rate)
+    for (group, rule), (times, error) in found.failures.items():
+        click.echo(f"FAILED: {group}: {rule}, {counted(times, 'time')}, first with: {error}")
     if found.truncated:
-        console.print(Text("There were more alerts than are kept; the numbers above are too low.", "red"))
+        click.echo("There were more alerts than are kept; the numbers above are too low.")
 
 
-def _print_incidents(console: "Console", found: Backtested, weeks: float) -> None:
-    from rich.table import Table  # noqa: PLC0415 - as above
+class _Rate(NamedTuple):
+    """How often something happened in a time that is long enough to say so.
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("ALERT", "LABELS", "FIRED", "A WEEK", "FIRST", "LAST", "LONGEST"):
-        right = title in ("FIRED", "A WEEK", "LONGEST")
-        table.add_column(title, justify="right" if right else "left", overflow="fold")
-    for labels, incidents in by_alert(found).items():
-        name, rest = _named(labels)
-        longest = max(_length(one, found) for one in incidents)
-        table.add_row(
-            name,
-            rest,
-            f"{len(incidents):,}",
-            f"{len(incidents) / weeks:.1f}",
-            _day(incidents[0].fired_at_ms),
-            _day(incidents[-1].fired_at_ms),
-            _told_length(longest),
+    Attributes:
+        title: Of the column; "" where the time is too short.
+        times: How many of its units the time has.
+    """
+
+    title: str
+    times: float
+
+    @classmethod
+    def of(cls, since_ns: int, until_ns: int) -> "_Rate":
+        """The rate that suits a time."""
+        days = (until_ns - since_ns) / _DAY_NS
+        if days < 1:
+            return cls("", 1)
+        return cls("A DAY", days) if days < _WEEK_DAYS else cls("A WEEK", days / _WEEK_DAYS)
+
+    def of_all(self, count: int) -> str:
+        """What the first line says."""
+        return f", {count / self.times:.1f} {self.title.lower()}" if self.title and count else ""
+
+
+def _print_incidents(found: Backtested, shown_rate: _Rate) -> None:
+    """Prints what fired, the most frequent first."""
+    rates = (shown_rate.title,) if shown_rate.title else ()
+    rows = []
+    kinds = sorted(by_alert(found).items(), key=lambda one: (-len(one[1]), one[0]))
+    for labels, incidents in kinds[:_ROWS_MAX]:
+        rate = (f"{len(incidents) / shown_rate.times:.1f}",) if rates else ()
+        last = incidents[-1]
+        lasts = minute(last.fired_at_ms)
+        longest = _told_length(max(_length(one, found) for one in incidents))
+        now = "firing" if last.resolved_at_ms is None else ""
+        name = label_value(labels, "alertname")
+        rows.append(
+            Row((name, f"{len(incidents):,}", *rate, lasts, longest, now), (pairs(labels, "alertname"),))
         )
-    console.print(table)
-
-
-def _named(labels: Labels) -> tuple[str, str]:
-    told = dict(labels)
-    name = told.pop("alertname", "")
-    return name, " ".join(f"{label}={value}" for label, value in told.items())
+    titles = ("ALERT", "FIRED", *rates, "LAST (UTC)", "LONGEST", "NOW")
+    print_rows(Titles(titles, ("LABELS",), frozenset({"FIRED", "LONGEST", *rates})), rows)
+    if len(kinds) > _ROWS_MAX:
+        click.echo(f"… and {len(kinds) - _ROWS_MAX:,} more, which fired no more often; --json has all.")
 
 
 def _length(incident: Incident, found: Backtested) -> int:
@@ -144,29 +184,28 @@ def _length(incident: Incident, found: Backtested) -> int:
 
 
 def _told_length(length_ms: int) -> str:
+    if length_ms < 60_000:
+        return f"{length_ms // 1_000}s"
     minutes = length_ms // 60_000
     days, hours = divmod(minutes // 60, 24)
     return f"{days}d {hours}h" if days else f"{hours}h {minutes % 60}m" if hours else f"{minutes}m"
 
 
-def _day(at_ms: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=at_ms)).strftime("%Y-%m-%d %H:%M")
-
-
-def _as_json(found: Backtested) -> dict[str, Any]:
+def _as_json(found: Backtested, first_ns: int | None) -> dict[str, Any]:
     return {
-        "since": _iso(found.since_ns // NS_PER_MS),
-        "until": _iso(found.until_ns // NS_PER_MS),
+        "since": iso(found.since_ns // NS_PER_MS),
+        "until": iso(found.until_ns // NS_PER_MS),
         "step_seconds": found.step_ns // NS_PER_SECOND,
         "requests": found.requests,
+        "first_call_hour": None if first_ns is None else iso(first_ns // NS_PER_MS),
         "truncated": found.truncated,
         "alerts": [
             {
                 "labels": dict(one.alert.labels),
                 "annotations": dict(one.alert.annotations),
-                "value": str(one.alert.value),
-                "fired_at": _iso(one.fired_at_ms),
-                "resolved_at": None if one.resolved_at_ms is None else _iso(one.resolved_at_ms),
+                "value": number_text(one.alert.value),
+                "fired_at": iso(one.fired_at_ms),
+                "resolved_at": None if one.resolved_at_ms is None else iso(one.resolved_at_ms),
             }
             for one in found.incidents
         ],
@@ -175,7 +214,3 @@ def _as_json(found: Backtested) -> dict[str, Any]:
             for (group, rule), (count, error) in found.failures.items()
         ],
     }
-
-
-def _iso(at_ms: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat().replace("+00:00", "Z")

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from spanbudget.exporter.cli.rule_choice import chosen_files
 from spanbudget.exporter.rule_files import load_rule_files
-from spanbudget.exporter.rule_files.loading import matching_files
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.rules.duplicates import duplicate_rules
 
@@ -32,10 +32,16 @@ class FileCheck(NamedTuple):
 @click.argument("files", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Write what is found as JSON.")
 def check(files: tuple[str, ...], *, as_json: bool) -> None:
-    """Check FILES, names or patterns such as 'rules/*.yaml', and tell every problem with file and line.
+    """Check FILES: names, patterns such as 'rules/*.yaml', or packs such as pack:budget.
 
-    A file that is fine here loads unchanged in Prometheus. Exit code 2 means that a file is wrong.
-    """
+    Every problem is told with file, line and column. A file that is fine here loads unchanged in Prometheus.
+    Exit code 2 means that a file is wrong.
+
+    \b
+    Examples:
+      spanbudget rules check 'rules/*.yaml'
+      spanbudget rules check --json rules.yaml pack:budget
+    """  # noqa: D301 - click's mark of lines that stay as they are
     checks = check_files(files)
     if as_json:
         click.echo(json.dumps([_as_json(checked) for checked in checks], indent=2))
@@ -47,10 +53,10 @@ def check(files: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def check_files(patterns: Sequence[str]) -> list[FileCheck]:
-    """Checks files one by one; a pattern that matches no file is a problem of its own."""
-    paths, missed = matching_files(patterns)
+    """Checks files one by one; a name that stands for no file is a problem of its own."""
+    chosen = chosen_files(patterns)
     checks = []
-    for path in paths:
+    for path in chosen.paths:
         try:
             groups = load_rule_files([path])
         except ConfigurationError as error:
@@ -61,7 +67,7 @@ def check_files(patterns: Sequence[str]) -> list[FileCheck]:
             for name, labels in duplicate_rules(groups)
         ]
         checks.append(FileCheck(str(path), sum(len(group.rules) for group in groups), (), warnings))
-    checks += [FileCheck(pattern, None, (f"{pattern}: there is no such file",), ()) for pattern in missed]
+    checks += [FileCheck(name, None, (problem,), ()) for name, problem in chosen.wrong]
     return checks
 
 

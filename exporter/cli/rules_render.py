@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from spanbudget.exporter.alerting.rule_sets import rule_files
+from spanbudget.exporter.cli.listing import counted
+from spanbudget.exporter.cli.rule_choice import no_rules, rule_paths
 from spanbudget.exporter.config import Config, configuration_of
 from spanbudget.exporter.rule_files import load_rule_files
-from spanbudget.exporter.rule_rendering.expanded import expansions
+from spanbudget.exporter.rule_rendering.expanded import expansion
 from spanbudget.exporter.rule_rendering.grafana import GrafanaPlace
-from spanbudget.exporter.rule_rendering.packs import PACK_PREFIX, pack_path
 from spanbudget.exporter.rule_rendering.read_rules import group_text
 from spanbudget.exporter.rule_rendering.rendering import TARGETS, RenderOptions, Target
 from spanbudget.exporter.rule_rendering.rendering import render as rendered
@@ -63,21 +64,21 @@ def render(
 ) -> None:
     """Print all rules: of the configuration's packs and files, and what its budgets' `alerts` expand to.
 
-    With FILES (paths, or packs such as pack:budget), those instead. What was left out is told on stderr.
+    With FILES (names, patterns such as 'rules/*.yaml', or packs such as pack:budget), those instead. What was
+    left out is told on stderr.
 
     \b
     Examples:
       spanbudget rules render --config budgets.yaml > llm-budgets.rules.yaml
-      spanbudget rules render --target prometheus-operator --namespace monitoring --label release=prometheus
-      spanbudget rules render --target grafana --datasource mimir pack:budget pack:pipeline
+      spanbudget rules render --target prometheus-operator \\
+          --namespace monitoring --label release=prometheus
+      spanbudget rules render --target grafana --datasource mimir pack:budget
     """  # noqa: D301 - click looks for the control character itself
     groups, notes = _of_files(files) if files else _of_configuration(configuration_of(config=config_path))
     for note in notes:
         click.echo(note, err=True)
     if not groups:
-        raise InputError(
-            "there are no rules: name files, or give `rules` or a budget's `alerts` in the configuration"
-        )
+        raise no_rules()
     options = RenderOptions(namespace, labels, GrafanaPlace(folder=folder, datasource_uid=datasource))
     text = rendered(groups, target, options)
     if output is None:
@@ -88,17 +89,17 @@ def render(
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
     rules = sum(len(group.rules) for group in groups)
-    click.echo(f"{output}: {rules} rules in {len(groups)} groups for {target}", err=True)
+    click.echo(
+        f"{output}: {counted(rules, 'rule')} in {counted(len(groups), 'group')} for {target}", err=True
+    )
 
 
 def _of_files(files: Sequence[str]) -> tuple[list[GroupText], tuple[str, ...]]:
-    paths = [pack_path(file) if file.startswith(PACK_PREFIX) else Path(file) for file in files]
-    return [group_text(group) for group in load_rule_files(paths)], ()
+    return [group_text(group) for group in load_rule_files(rule_paths(files))], ()
 
 
 def _of_configuration(config: Config) -> tuple[list[GroupText], tuple[str, ...]]:
     paths = rule_files(config)
     groups = [group_text(group) for group in load_rule_files(paths)] if paths else []
-    found = expansions(config.budget_configs)
-    groups += [one.group for one in found if one.group is not None]
-    return groups, tuple(note for one in found for note in one.notes)
+    found = expansion(config.budget_configs)
+    return [*groups, *found.groups], found.notes

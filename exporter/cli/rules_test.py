@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import click
 
+from spanbudget.exporter.cli.rule_choice import chosen_files
 from spanbudget.exporter.rule_files import load_rule_files
 from spanbudget.exporter.rule_files.loading import matching_files
 from spanbudget.exporter.rule_files.unit_tests import TestFile, load_test_file
+from spanbudget.exporter.rule_rendering.packs import pack_test_path
 from spanbudget.processors.errors import ConfigurationError
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.unit_tests import in_order, run_test
@@ -40,21 +42,27 @@ class FileResult(NamedTuple):
 def test(files: tuple[str, ...], patterns: tuple[str, ...], *, as_json: bool) -> None:
     """Run the unit tests in FILES, which `promtool test rules` takes unchanged.
 
+    FILES are names, patterns such as 'tests/*.yaml', or packs such as pack:budget, whose own tests are run.
     Exit code 1 means that a test failed, 2 that a file is wrong.
-    """
+
+    \b
+    Examples:
+      spanbudget rules test 'rules/tests/*.yaml'
+      spanbudget rules test --run 'burn|threshold' pack:budget
+    """  # noqa: D301 - click's mark of lines that stay as they are
     try:
         wanted = re.compile("|".join(patterns))
     except re.error as error:
         raise click.BadParameter(f"not a regular expression: {error}", param_hint="--run") from None
-    paths, missed = matching_files(files)
-    results = [FileResult(name, EXIT_WRONG_INPUT, (f"{name}: there is no such file",)) for name in missed]
-    for path in paths:
+    chosen = chosen_files(files, pack_test_path)
+    results = [FileResult(name, EXIT_WRONG_INPUT, (problem,)) for name, problem in chosen.wrong]
+    for path in chosen.paths:
         if not as_json:
             click.echo(f"Processing test file: {path}")
         results.append(run_file(path, wanted))
         if not as_json:
             _tell(results[-1])
-    _finish(results, missed, as_json=as_json)
+    _finish(results, [problem for _, problem in chosen.wrong], as_json=as_json)
 
 
 def run_file(path: Path, wanted: re.Pattern[str]) -> FileResult:
@@ -96,13 +104,21 @@ def _tell(result: FileResult) -> None:
     click.echo()
 
 
-def _finish(results: Sequence[FileResult], missed: Sequence[str], *, as_json: bool) -> None:
+def _finish(results: Sequence[FileResult], problems: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        told = [{"file": r.file, "passed": not r.exit_code, "failures": list(r.failures)} for r in results]
+        told = [
+            {
+                "file": one.file,
+                "valid": one.exit_code != EXIT_WRONG_INPUT,
+                "passed": not one.exit_code,
+                "failures": list(one.failures),
+            }
+            for one in results
+        ]
         click.echo(json.dumps(told, indent=2))
     else:
-        for name in missed:
-            click.echo(f"{name}: there is no such file", err=True)
+        for problem in problems:
+            click.echo(problem, err=True)
     exit_code = max((result.exit_code for result in results), default=0)
     if exit_code:
         raise SystemExit(exit_code)

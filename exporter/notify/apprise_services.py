@@ -84,7 +84,7 @@ def _imported() -> Any:
         # Optional, and a tenth of a second.
         import apprise  # noqa: PLC0415
     except ImportError:
-        said = "a receiver with `apprise` needs the extra `notify`: pip install 'spanbudget[notify]'"
+        said = "`apprise` needs the extra `notify`: pip install 'spanbudget[notify]'"
         raise ConfigurationError([said]) from None
     with warnings.catch_warnings():
         # The first URL loads all services, and with them libraries that are deprecated somewhere.

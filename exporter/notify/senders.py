@@ -9,6 +9,7 @@ from spanbudget.exporter.notify.config import AlertmanagerConfig, ReceiverConfig
 from spanbudget.exporter.notify.event_log import LogSender
 from spanbudget.exporter.notify.secret_files import Secret
 from spanbudget.exporter.notify.webhook import AlertmanagerSender, Credentials, WebhookSender
+from spanbudget.processors.errors import ConfigurationError
 from spanbudget.rules.notifications.alertmanager_push import RESEND_MS
 from spanbudget.rules.notifications.notification import Notification
 
@@ -36,12 +37,18 @@ def senders_of(
         interval_ms: The longest interval at which rules are evaluated.
 
     Raises:
-        ConfigurationError: A callback cannot be imported, or apprise is not installed.
+        ConfigurationError: A callback cannot be imported, or apprise is missing; it holds every problem.
     """
     senders: dict[str, Sender] = {}
+    problems: list[str] = []
     for receiver in receivers:
-        for kind, sender in _channels(receiver, external_url, interval_ms):
-            senders[f"{receiver.name}/{kind}"] = sender
+        try:
+            for kind, sender in _channels(receiver, external_url, interval_ms):
+                senders[f"{receiver.name}/{kind}"] = sender
+        except ConfigurationError as error:
+            problems += [f"receiver {receiver.name}: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigurationError(problems)
     return senders
 
 

@@ -4,28 +4,29 @@ from collections.abc import Sequence
 
 from spanbudget.exporter.config_sections import BudgetConfig
 from spanbudget.exporter.rule_rendering.rendering import distinct, render
-from spanbudget.rules.expansion.expand import Expansion, expand
+from spanbudget.rules.expansion.expand import Expansion
 from spanbudget.rules.expansion.rule_text import GroupText, RuleText
+from spanbudget.rules.expansion.sharing import expand_all
 from spanbudget.rules.groups import AlertingRule, Place, RecordingRule, Rule, RuleGroup
 from spanbudget.rules.promql.expression import parse_expression
 
 
-def expansions(budgets: Sequence[BudgetConfig]) -> tuple[Expansion, ...]:
-    """What becomes of the `alerts` of budgets, in their order; those without any have none."""
+def expansion(budgets: Sequence[BudgetConfig]) -> Expansion:
+    """What becomes of the `alerts` of budgets, those that want the same together."""
     asked = (budget.to_alerts() for budget in budgets)
-    return tuple(expand(alerts) for alerts in asked if alerts is not None)
+    return expand_all([alerts for alerts in asked if alerts is not None])
 
 
 def expanded_groups(budgets: Sequence[BudgetConfig]) -> tuple[GroupText, ...]:
-    """The groups of rules, one for each budget that has any."""
-    return tuple(found.group for found in expansions(budgets) if found.group is not None)
+    """The groups of rules."""
+    return expansion(budgets).groups
 
 
 def expanded_text(budgets: Sequence[BudgetConfig]) -> str:
     """The rules as the text of a Prometheus file; "" where no budget asks for any.
 
-    Some 7 kB for a budget with `alerts: true`: of more than 140 budgets it is more than a rule file may have
-    here. See `expanded_rules`.
+    Some 7 kB for each kind of `alerts: true`, whatever the number of budgets, and their names in each
+    selector. Of more than 140 kinds it is more than a rule file may have here; see `expanded_rules`.
     """
     groups = expanded_groups(budgets)
     return render(groups, "prometheus") if groups else ""

@@ -1,5 +1,6 @@
 """The rules about a budget's calls: do they fail, are they slow, what do they cost, are there any."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from spanbudget.processors import names_out as names
@@ -33,6 +34,8 @@ from spanbudget.rules.labels import labels_of
 
 _MINUTE_MS: Final = 60_000
 _BUCKET: Final = "le"
+_BLOCK: Final = 20
+"""Absences that are bracketed together."""
 
 
 def error_rate_rule(budget: BudgetAlerts, alert: ErrorRateAlert) -> RuleText:
@@ -135,7 +138,7 @@ def silence_rule(budget: BudgetAlerts, alert: SilenceAlert) -> RuleText:
         f"sum by ({', '.join((*BUDGET_LABELS, OUTCOME, CONFIDENCE, MODEL))})",
     )
     return RuleText(
-        expr=f"absent_over_time({calls}[{after}])\n"
+        expr=f"{_absences(budget.budgets, after)}\n"
         "or\n"
         "(\n"
         f"  {by_name} (increase({calls}[{after}])) == 0\n"
@@ -156,6 +159,18 @@ def silence_rule(budget: BudgetAlerts, alert: SilenceAlert) -> RuleText:
             }
         ),
     )
+
+
+def _absences(budgets: Sequence[str], after: str) -> str:
+    """Which of the budgets have no counter: only a matcher of one name tells which one is absent.
+
+    Many are bracketed in blocks, as operators that follow one another are as deep as they are many.
+    """
+    absent = [f"absent_over_time({series(names.BUDGET_CALLS, (name,))}[{after}])" for name in budgets]
+    if len(absent) <= _BLOCK:
+        return "\nor\n".join(absent)
+    blocks = ("\nor\n".join(absent[first : first + _BLOCK]) for first in range(0, len(absent), _BLOCK))
+    return "\nor\n".join(f"(\n{block}\n)" for block in blocks)
 
 
 def _share(budget: BudgetAlerts, matcher: str, alert: ErrorRateAlert | UnpricedAlert) -> str:

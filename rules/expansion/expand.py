@@ -1,4 +1,4 @@
-"""A budget's alerts as a group of rules."""
+"""A budget's alerts as rules."""
 
 from dataclasses import dataclass, replace
 
@@ -32,32 +32,52 @@ GROUP_PREFIX = "budget:"
 
 
 @dataclass(frozen=True, slots=True)
-class Expansion:
-    """What became of a budget's alerts.
+class Written:
+    """What became of alerts.
 
     Attributes:
-        group: The rules; None where there is none.
+        rules: In the order of the alerts.
+        left_out: What was left out, and why; for people.
+    """
+
+    rules: tuple[RuleText, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What became of the alerts of budgets.
+
+    Attributes:
+        groups: The rules.
         notes: What was left out, and why; for people.
     """
 
-    group: GroupText | None
+    groups: tuple[GroupText, ...]
     notes: tuple[str, ...] = ()
 
 
 def expand(budget: BudgetAlerts) -> Expansion:
-    """Writes the rules of a budget.
+    """Writes the rules of one budget, as a group of its own; see `expand_all` for many.
 
     Args:
         budget: What the budget says about its alerts.
     """
+    made = written(budget)
+    notes = tuple(f"budget {budget.budget}: {left_out}" for left_out in made.left_out)
+    group = GroupText(f"{GROUP_PREFIX}{budget.budget}", made.rules)
+    return Expansion((group,) if made.rules else (), notes)
+
+
+def written(budget: BudgetAlerts) -> Written:
+    """Writes the rules of a budget, or of several at once: the same ones, apart from whom they look at."""
     made = [(alert, _rule(budget, alert)) for alert in budget.alerts]
     rules = tuple(
         _as_wished(_as_wished(rule, budget.wishes), alert.wishes)
         for alert, rule in made
         if isinstance(rule, RuleText)
     )
-    notes = tuple(f"budget {budget.budget}: {left_out}" for _, left_out in made if isinstance(left_out, str))
-    return Expansion(GroupText(f"{GROUP_PREFIX}{budget.budget}", rules) if rules else None, notes)
+    return Written(rules, tuple(left_out for _, left_out in made if isinstance(left_out, str)))
 
 
 def _rule(budget: BudgetAlerts, alert: SugarAlert) -> RuleText | str:  # noqa: PLR0911 - it lists the kinds

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from spanbudget.rules.alerts import Alert
-from spanbudget.rules.labels import Labels
 from spanbudget.rules.notifications.fingerprints import fingerprint
 from spanbudget.rules.notifications.notification import Notification
 

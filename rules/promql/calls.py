@@ -33,7 +33,7 @@ class RangeCall:
         window = self.matrix.window(context)
         scalars = [scalar.evaluate(context) for scalar in self.scalars]
         vector: Vector = []
-        for labels, samples in self.matrix.evaluate(context):
+        for labels, samples in self.matrix.each(context):
             value = function(samples, window, scalars)
             if value is not None:
                 vector.append((labels if nameless is None else nameless[labels], value))

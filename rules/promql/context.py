@@ -1,11 +1,13 @@
 """What one evaluation goes by: its time, its series, and what it may cost."""
 
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from spanbudget.processors.errors import EvaluationError
+from spanbudget.rules.labels import Labels
 from spanbudget.rules.promql.functions.windows import RangeWindow
 from spanbudget.rules.promql.values import Matrix, Value, Vector
-from spanbudget.rules.series import Storage
+from spanbudget.rules.series import Samples, Storage
 
 SUBQUERY_STEPS_MAX: Final = 11_000
 """Most steps of one subquery; as many points as Prometheus gives for one series."""
@@ -123,4 +125,8 @@ class MatrixPlan(Protocol):
 
     def evaluate(self, context: Context, /) -> Matrix:
         """The samples of each series that has one in the range."""
+        ...
+
+    def each(self, context: Context, /) -> Iterator[tuple[Labels, Samples]]:
+        """The same one after the other, for who needs each only once: all at once are megabytes."""
         ...

@@ -1,11 +1,13 @@
 """Selectors: series as they are in the storage, at an instant or over a range."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spanbudget.rules.labels import Matcher
+from spanbudget.rules.labels import Labels, Matcher
 from spanbudget.rules.promql.context import Context
 from spanbudget.rules.promql.functions.windows import RangeWindow
 from spanbudget.rules.promql.values import Matrix, Vector
+from spanbudget.rules.series import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,15 @@ class RangeSelector:
 
     def evaluate(self, context: Context) -> Matrix:
         """See `MatrixPlan.evaluate`."""
+        return list(self.each(context))
+
+    def each(self, context: Context) -> Iterator[tuple[Labels, Samples]]:
+        """See `MatrixPlan.each`."""
         start_ms, end_ms, _ = self.window(context)
-        matrix: Matrix = []
+        count = 0
         for series in context.storage.select(self.matchers):
             samples = series.between(start_ms, end_ms)
             if samples.times:
-                matrix.append((series.labels, samples))
-        context.bounds.check_series(len(matrix))
-        return matrix
+                count += 1
+                yield series.labels, samples
+        context.bounds.check_series(count)

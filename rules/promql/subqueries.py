@@ -1,6 +1,7 @@
 """Subqueries: an expression evaluated at every step of a range."""
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,10 @@ class Subquery:
                 samples[1].append(value)
             bounds.check_series(len(found))
         return [(labels, Samples(times, values)) for labels, (times, values) in found.items()]
+
+    def each(self, context: Context) -> Iterator[tuple["Labels", Samples]]:
+        """See `MatrixPlan.each`."""
+        return iter(self.evaluate(context))
 
     def _steps(self, context: Context) -> range:
         """The multiples of the step in the range, milliseconds since the epoch."""

@@ -56,7 +56,7 @@ class Template:
         if self._shortcut is not None:
             try:
                 return "".join([part(context) for part in self._shortcut])
-            except (TemplateError, ArithmeticError):
+            except TemplateError:
                 pass  # and again below, which tells where it failed
         externals = context.externals
         data = AlertData(
@@ -66,8 +66,6 @@ class Template:
             return Execution(self._trees, context).text(data)
         except RecursionError:
             return f"<error expanding template: error executing template {self.name}: nested too deeply>"
-        except ArithmeticError as error:
-            return f"<error expanding template: error executing template {self.name}: {error}>"
         except ExpansionError as error:
             return f"<error expanding template: error executing template {self.name}: {self._told(error)}>"
 

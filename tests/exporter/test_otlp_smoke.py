@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.sdk.resources import Resource
 from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
 
-from spanbudget.exporter.instruments import BudgetInstruments
+from spanbudget.exporter.instruments import BudgetInstruments, Point
 from spanbudget.exporter.otlp import TRACES_PROTOCOL, OTLPMetrics, metric_exporter, protocol_of, span_exporter
 from spanbudget.exporter.series import Exemplar, SeriesKey, SeriesTotal
 from spanbudget.processors import names_out as names
@@ -40,6 +40,9 @@ class Readings:
         return [(KEY, total)]
 
     def budget_states(self) -> Iterable[BudgetState]:
+        return []
+
+    def budget_totals(self) -> Iterable[Point]:
         return []
 
     def health(self) -> Mapping[tuple[str, str], int]:

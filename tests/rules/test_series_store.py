@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbudget.rules.labels import Matcher, labels_of
+from spanbudget.rules.labels import Matcher, alternatives, labels_of, whole_match
 from spanbudget.rules.series import LOOK_BACK_MS, STALE_NAN, STEPS_MS, Series, SeriesStore, is_stale, thinned
 
 NOW_MS = 1_790_000_000_000
@@ -168,3 +168,28 @@ def test_a_store_forgets_by_the_metrics_own_time_and_finds_new_series():
     assert [one.labels[0][1] for one in store.select(every)] == ["long"]
     store.append(labels_of({"__name__": "later"}), NOW_MS, 1.0)
     assert len(store.select(every)) == 2
+
+
+@given(
+    st.text(st.sampled_from("ab|.\\*é-("), max_size=8),
+    st.lists(st.text(st.sampled_from("ab|.\\*é-("), max_size=3), unique=True),
+)
+def test_alternatives_of_a_regular_expression_match_what_it_matches(pattern, values):
+    """Listed texts, and the index that they are looked up in, are no more than a short cut."""
+    listed = alternatives(pattern)
+    if listed is None:
+        return
+    compiled = whole_match(pattern)
+    for value in (*values, *listed):
+        assert (value in listed) is (compiled.fullmatch(value) is not None)
+    store = SeriesStore()
+    for value in values:
+        store.append(labels_of({"__name__": "m", "a": value, "b": "c"}), NOW_MS, 1)
+    matchers = (Matcher("__name__", "=", "m"), Matcher("a", "=~", pattern), Matcher("b", "=", "c"))
+    found = [dict(one.labels).get("a", "") for one in store.select(matchers)]
+    assert sorted(found) == sorted(value for value in values if compiled.fullmatch(value) is not None)
+
+
+def test_classes_and_groups_are_no_alternatives():
+    assert list(alternatives("a|b\\.c|") or ()) == ["a", "b.c", ""]
+    assert [alternatives(pattern) for pattern in (r"\d|a", "(a|b)", "a.*", "a\\", "[ab]")] == [None] * 5

@@ -5,9 +5,11 @@ Source: Prometheus 3, promql/functions.go, `extrapolatedRate`, `instantValue`, `
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import lt, ne
 from typing import Final
 
+from spanbudget.rules.promql.functions.sums import is_constant
 from spanbudget.rules.promql.functions.windows import RangeWindow
 from spanbudget.rules.series import Samples
 
@@ -95,14 +97,16 @@ def idelta(samples: Samples, _window: RangeWindow, _args: Sequence[float]) -> fl
 
 def changes(samples: Samples, _window: RangeWindow, _args: Sequence[float]) -> float | None:
     """How often the value changed; one not-a-number after another is no change."""
-    if not samples.values:
+    values = samples.values
+    if not values:
         return None
-    return float(
-        sum(
-            after != before and not (math.isnan(after) and math.isnan(before))
-            for before, after in pairwise(samples.values)
-        )
-    )
+    if is_constant(values):
+        return 0.0
+    changed = sum(map(ne, values, islice(values, 1, None)))
+    # Where nothing is not a number the sum is a number, but for infinities of both signs.
+    if changed and math.isnan(sum(values)):
+        changed -= sum(math.isnan(after) and math.isnan(before) for before, after in pairwise(values))
+    return float(changed)
 
 
 def resets(samples: Samples, _window: RangeWindow, _args: Sequence[float]) -> float | None:
@@ -111,4 +115,4 @@ def resets(samples: Samples, _window: RangeWindow, _args: Sequence[float]) -> fl
         return None
     if not samples.drops:
         return 0.0
-    return float(sum(after < before for before, after in pairwise(samples.values)))
+    return float(sum(map(lt, islice(samples.values, 1, None), samples.values)))

@@ -1,14 +1,18 @@
 """`label_replace` and `label_join`: new labels out of those that are there."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import takewhile
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import re2
 
 from spanbudget.processors.errors import EvaluationError
-from spanbudget.rules.labels import Labels, label_value, labels_of, quoted, shown, whole_match
+from spanbudget.rules.labels import Labels, label_value, quoted, shown, whole_match
 from spanbudget.rules.promql.values import Value, Vector
+
+_REMEMBERED_MAX: Final = 10_000
+"""Values of a label of which one replacement remembers what it makes of them."""
 
 
 def label_replace(args: Sequence[Value], _at_ms: int) -> Vector:
@@ -23,17 +27,16 @@ def label_replace(args: Sequence[Value], _at_ms: int) -> Vector:
     vector, target, template, source, pattern = cast("tuple[Vector, str, str, str, str]", tuple(args))
     _check_name(target, "destination", "label_replace")
     try:
-        compiled = whole_match(pattern)
+        replacements = _replacements(template, pattern)
     except re2.error as error:
         message = (
             f"invalid regular expression in label_replace(): {quoted(pattern)}: {error}; use RE2's syntax"
         )
         raise EvaluationError(message) from error
-    pieces = list(_pieces(template))
 
     def replaced(labels: Labels) -> Labels:
-        found = compiled.fullmatch(label_value(labels, source))
-        return labels if found is None else _with_label(labels, target, _expanded(pieces, found))
+        text = replacements[label_value(labels, source)]
+        return labels if text is None else _with_label(labels, target, text)
 
     return _relabelled(vector, replaced)
 
@@ -82,7 +85,42 @@ def _relabelled(vector: Vector, relabel: Callable[[Labels], Labels]) -> Vector:
 
 def _with_label(labels: Labels, name: str, value: str) -> Labels:
     """The labels with one set; an empty value removes it."""
-    return labels_of({**dict(labels), name: value})
+    pairs = [pair for pair in labels if pair[0] != name]
+    if value:
+        pairs.append((name, value))
+        pairs.sort()
+    return tuple(pairs)
+
+
+class _Replacements(dict[str, str | None]):
+    """Value of a label → what a template makes of it, None where the expression does not match.
+
+    It computes what it does not hold, and forgets all when it holds too much: a rule meets the same values
+    again at every evaluation, and the match is what costs.
+
+    Args:
+        template: The template.
+        pattern: The regular expression.
+
+    Raises:
+        re2.error: It cannot be read.
+    """
+
+    def __init__(self, template: str, pattern: str) -> None:
+        super().__init__()
+        self._pieces = tuple(_pieces(template))
+        self._compiled = whole_match(pattern)
+
+    def __missing__(self, value: str) -> str | None:
+        if len(self) >= _REMEMBERED_MAX:
+            self.clear()
+        found = self._compiled.fullmatch(value)
+        text = self[value] = None if found is None else _expanded(self._pieces, found)
+        return text
+
+
+_replacements = lru_cache(maxsize=16)(_Replacements)
+"""Those of the replacements used last, which are the same at every evaluation."""
 
 
 def _check_name(name: str, role: str, function: str) -> None:

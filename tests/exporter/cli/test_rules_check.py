@@ -61,6 +61,26 @@ def test_a_file_that_is_not_there_is_an_error(folder: Path) -> None:
     assert f"{folder}/none.yaml: there is no such file" in result.stderr
 
 
+def test_a_pack_is_checked_and_a_folder_is_not(folder: Path) -> None:
+    result = check("pack:budget", "pack:nope", folder)
+    assert result.exit_code == 2
+    assert result.stdout.count("SUCCESS") == 1
+    assert "there is no rule pack 'nope'; known are budget" in result.stderr
+    assert f"{folder}: is a folder; name its files, such as '{folder}/*.yaml'" in result.stderr
+
+
+def test_a_file_of_nearly_a_mebibyte_is_checked(folder: Path) -> None:
+    condition = " or ".join(f'up{{job="job-number-{number}"}} == 0' for number in range(100))
+    rules = "".join(f"  - {{alert: A{number}, expr: '{condition}'}}\n" for number in range(300))
+    large = folder / "large.yaml"
+    large.write_text(f"groups:\n- name: g\n  rules:\n{rules}")
+    assert 900_000 < large.stat().st_size < 1 << 20
+    result = check(large)
+    assert (result.exit_code, result.stdout.splitlines()[1]) == (0, "  SUCCESS: 300 rules found")
+    large.write_text(large.read_text() + "#" * (1 << 20))
+    assert "larger than 1 MiB" in check(large).stderr
+
+
 def test_what_is_found_can_be_had_as_json(folder: Path) -> None:
     result = check("--json", folder / "right.yaml", folder / "wrong.yaml")
     right, wrong = json.loads(result.stdout)

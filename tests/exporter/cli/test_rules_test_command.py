@@ -79,4 +79,15 @@ def test_a_pattern_without_a_rule_file_is_a_warning(tests_file: Path) -> None:
 
 def test_results_can_be_had_as_json(tests_file: Path) -> None:
     result = run("--json", tests_file)
-    assert json.loads(result.stdout) == [{"file": str(tests_file), "passed": True, "failures": []}]
+    told = {"file": str(tests_file), "valid": True, "passed": True, "failures": []}
+    assert json.loads(result.stdout) == [told]
+
+
+def test_a_pack_has_tests_of_its_own(tmp_path: Path) -> None:
+    result = run("pack:budget", "--json")
+    (told,) = json.loads(result.stdout)
+    assert (told["passed"], told["file"].endswith("tests/budget.yaml")) == (True, True)
+    result = run("pack:nope", tmp_path)
+    assert result.exit_code == 2
+    assert "there is no rule pack 'nope'" in result.stderr
+    assert f"{tmp_path}: is a folder" in result.stderr

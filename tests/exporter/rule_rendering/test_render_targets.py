@@ -160,3 +160,33 @@ def test_names_of_objects_are_short_lower_case_and_different():
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_takes_every_rule(target):
     assert "LLMBudgetSilent" in render([*GROUPS, FULL], target)
+
+
+def thousand(more=""):
+    lines = [
+        f"  - {{name: team-{n:04}, match: {{team: t{n}}}, max_cost: 100, alerts: true}}" for n in range(1_000)
+    ]
+    return parse_config("\n".join(["budgets:", *lines, more]), "budgets.yaml").budget_configs
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_thousand_budgets_of_one_kind_are_a_short_file(target):
+    """Five groups of eight rules with 200 names each, far below the 1 MiB that a rule file may have here."""
+    groups = expanded_groups(thousand())
+    assert [len(group.rules) for group in groups] == [8] * 5
+    text = render(groups, target)
+    assert len(text.encode()) < 300_000
+    if target == "prometheus":
+        assert [group_text(group) for group in parse_rule_text(text, "r.yaml")] == list(groups)
+
+
+def test_grafanas_rules_of_shared_groups_are_told_apart_and_stay_when_a_budget_comes():
+    def rules(budgets):
+        (document,) = loaded("grafana", expanded_groups(budgets))
+        return [rule for group in document["groups"] for rule in group["rules"]]
+
+    before = rules(thousand())
+    after = rules(thousand("  - {name: more, max_cost: 100, alerts: true}"))
+    for shown in ("uid", "title"):
+        assert len({rule[shown] for rule in before}) == len(before) == 40
+        assert {rule[shown] for rule in before} < {rule[shown] for rule in after}

@@ -34,6 +34,22 @@ def test_it_prints_packs_files_and_budgets_and_tells_what_was_left_out(config):
     assert "budget day: burn 4x over 6h: left out" in done.stderr
 
 
+def test_it_tells_once_what_was_left_out_of_several_budgets(tmp_path):
+    path = tmp_path / "budgets.yaml"
+    kinds = [
+        f"{{name: b{n}, max_cost: 5, period: daily, match: {{team: t{n}}}, alerts: true}}" for n in range(5)
+    ]
+    path.write_text(
+        f"budgets: [{', '.join(kinds)}, {{name: c, max_cost: 1, period: daily, alerts: {{burn: true}}}}]\n"
+    )
+    done = run("--config", path)
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "budgets b0, b1, b2 and 3 more"
+    ] * 3
+    first, second = names(done.stdout)
+    assert (first[:8], second) == ("budgets:", "budget:c")
+
+
 def test_files_and_packs_may_be_named(config):
     assert names(run("pack:silence", config.parent / "own.yaml").stdout) == ["spanbudget-silence", "own"]
 

@@ -43,14 +43,13 @@ EVERY_KIND = (
 
 
 def rules_of(*alerts, budget="prod", period=MONTHLY, **more):
-    group = expand(BudgetAlerts(budget, period, alerts, **more)).group
-    assert group
+    (group,) = expand(BudgetAlerts(budget, period, alerts, **more)).groups
     return group.rules
 
 
 def notes_of(*alerts, period=MONTHLY, **more):
     found = expand(BudgetAlerts("prod", period, alerts, **more))
-    return found.group, found.notes
+    return found.groups, found.notes
 
 
 def test_names_of_alerts_are_stable_and_say_neither_threshold_nor_time():
@@ -66,8 +65,7 @@ def test_names_of_alerts_are_stable_and_say_neither_threshold_nor_time():
         "LLMUnpricedCalls",
         "LLMBudgetSilent",
     ]
-    group = expand(BudgetAlerts("prod", MONTHLY, EVERY_KIND)).group
-    assert group
+    (group,) = expand(BudgetAlerts("prod", MONTHLY, EVERY_KIND)).groups
     assert group.name == "budget:prod"
 
 
@@ -116,11 +114,11 @@ def test_what_a_period_or_a_limit_cannot_have_is_left_out_and_told():
         "budget prod: burn 2x over 1d: left out, the daily limit is used up before it could tell",
         "budget prod: burn 1.5x over 3d: left out, the daily limit is used up before it could tell",
     )
-    group, notes = notes_of(*burns, ProjectedAlert(Decimal("0.5")), period=Period("total"))
-    assert group is None
+    groups, notes = notes_of(*burns, ProjectedAlert(Decimal("0.5")), period=Period("total"))
+    assert groups == ()
     assert len(notes) == 5
-    assert notes_of(ProjectedAlert(Decimal("0.5")), period=Period("rolling", rolling_seconds=600))[0] is None
-    group, notes = notes_of(*burns, ThresholdAlert(Decimal(80)), limits_money=False)
+    assert notes_of(ProjectedAlert(Decimal("0.5")), period=Period("rolling", rolling_seconds=600))[0] == ()
+    (group,), notes = notes_of(*burns, ThresholdAlert(Decimal(80)), limits_money=False)
     assert [rule.alert for rule in group.rules] == ["LLMBudgetThreshold"]
     assert "$" not in label_value(group.rules[0].annotations, "summary").replace("$value", "").replace(
         "$labels", ""

@@ -30,8 +30,7 @@ def stored(*series):
 
 
 def result(store, alert, **more):
-    group = expand(BudgetAlerts("prod", Period("monthly"), (alert,), **more)).group
-    assert group
+    (group,) = expand(BudgetAlerts("prod", Period("monthly"), (alert,), **more)).groups
     (rule,) = group.rules
     return parse_expression(rule.expr).evaluate(store, NOW_MS)
 

@@ -1,6 +1,8 @@
 import math
 import statistics
+from array import array
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from spanbudget.rules.series import Samples
 INF, NAN = math.inf, math.nan
 WINDOW = RangeWindow(0, 10_000, 10_000)
 FINITE = st.floats(-1e9, 1e9)
+ANY = st.one_of(st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e308, INF, -INF, NAN]), FINITE)
 
 
 def over_time(name: str, values: Sequence[float], *args: float) -> float | None:
@@ -146,3 +149,34 @@ def test_sums_means_and_deviations_are_those_of_statistics(values: list[float]) 
 def test_a_quantile_is_within_the_values(values: list[float], q: float) -> None:
     slack = 1e-12 * max(map(abs, values))
     assert min(values) - slack <= quantile(q, values) <= max(values) + slack
+
+
+@given(
+    st.one_of(
+        st.lists(ANY, min_size=1, max_size=20), st.builds(lambda v, n: [v] * n, ANY, st.integers(1, 20))
+    )
+)
+def test_every_function_has_the_same_result_for_an_array_as_for_a_list(values: list[float]) -> None:
+    """A series holds arrays, of which those that never change have a way of their own."""
+    times = range(0, 1000 * len(values), 1000)
+    for name, function in RANGE_FUNCTIONS.items():
+        args = [0.5] if name in ("quantile_over_time", "predict_linear") else []
+        listed = function(Samples(list(times), values), WINDOW, args)
+        found = function(Samples(array("q", times), array("d", values)), WINDOW, args)
+        assert found == listed or (found is not None and listed is not None and math.isnan(found + listed)), (
+            name
+        )
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60), st.floats(-1e9, 1e9))
+def test_the_variance_is_exact_to_twelve_digits_of_what_the_values_can_tell(
+    values: list[float], offset: float
+) -> None:
+    moved = [value + offset for value in values]
+    exact = [Fraction(value) for value in moved]
+    average = sum(exact) / len(exact)
+    expected = float(sum((value - average) ** 2 for value in exact) / len(exact))
+    size = max(map(abs, moved))
+    assert variance(moved) == pytest.approx(
+        expected, rel=1e-12, abs=1e-15 * size * math.sqrt(expected) + 1e-290
+    )

@@ -1,4 +1,6 @@
 import math
+from array import array
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -132,3 +134,13 @@ def test_a_rate_is_the_increase_per_second_and_never_negative(values: list[float
     assert grown is not None
     assert per_second == pytest.approx(grown / 3600, rel=1e-12)
     assert grown >= 0
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, NAN, math.inf, -math.inf]), min_size=1, max_size=20))
+def test_changes_and_falls_are_those_that_are_counted_one_by_one(values: list[float]) -> None:
+    pairs = list(pairwise(values))
+    changed = sum(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in pairs)
+    for held in (values, array("d", values)):
+        seen = Samples(range(len(values)), held)
+        assert changes(seen, HOUR, ()) == changed
+        assert resets(seen, HOUR, ()) == sum(b < a for a, b in pairs)

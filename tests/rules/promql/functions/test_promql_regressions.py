@@ -1,4 +1,5 @@
 import math
+from array import array
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,12 @@ def test_the_line_through_points_of_a_line_is_that_line(slope: float, start: flo
     assert predict_linear(seen, WINDOW, [0]) == pytest.approx(
         start + slope * 60, abs=off * 60_000 / (times[-1] - times[0])
     )
+
+
+def test_series_of_the_same_times_and_other_values_have_lines_of_their_own() -> None:
+    """y = x and y = 3x at the same moments: 60 and 180 at the evaluation."""
+    times = array("q", [10_000, 20_000, 40_000])
+    for slope in (1, 3, 1):
+        values = array("d", [slope * at / 1000 for at in times])
+        assert deriv(Samples(times, values), WINDOW, ()) == pytest.approx(slope, rel=1e-12)
+        assert predict_linear(Samples(times, values), WINDOW, [0]) == pytest.approx(60 * slope, rel=1e-12)

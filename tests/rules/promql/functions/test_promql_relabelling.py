@@ -119,3 +119,11 @@ def test_joining_nothing_removes_the_label() -> None:
     vector = [(labels(a="1", to="x"), 5.0)]
     args: Any = [vector, "to", "/"]
     assert label_join(args, 0) == [(labels(a="1"), 5.0)]
+
+
+def test_more_values_than_are_remembered_are_replaced_all_the_same() -> None:
+    vector = [(labels(a=str(number)), 1.0) for number in range(10_050)]
+    args: Any = [vector, "b", "<$1>", "a", "(.*)"]
+    for _ in range(2):
+        found = label_replace(args, 0)
+        assert [dict(own)["b"] for own, _ in found] == [f"<{number}>" for number in range(10_050)]
