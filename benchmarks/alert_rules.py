@@ -2,7 +2,7 @@
 
 1,000 budgets and 20 rules over all of them, with a history of seven days: one evaluation on the wall clock,
 with what it takes to bring the new samples in, and the memory of the whole process. Then the same with 20
-rules of each budget's own, 20,000 in all. Then the time from the end of the span that crosses a threshold to
+rules of from their `alerts:`, 20,000 in all. Then the time from the end of the span that crosses a threshold to
 the receiver, at the default interval. `BENCH_QUICK=1` takes 50 budgets and one crossing.
 """
 
@@ -135,7 +135,7 @@ def evaluated(folder: Path, *, own: bool) -> list[Figure]:
     if evaluator.errors:
         sys.exit(f"rules failed: {evaluator.errors}")
     what = f"{BUDGETS:,} budgets × {20 if own else len(RULES)} rules"
-    kind = "each budget's own" if own else "over all budgets, 7 days of history"
+    kind = "from their `alerts:`" if own else "over all budgets, 7 days of history"
     ms = Figure(f"one evaluation: {what}, {kind}", "" if own else "≤ 200", statistics.median(took[2:]), "ms")
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [

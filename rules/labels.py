@@ -18,8 +18,8 @@ MatchOperator: TypeAlias = Literal["=", "!=", "=~", "!~"]
 
 def labels_of(pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
     """The label set of some pairs; those with an empty value are as good as absent."""
-    items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return tuple(sorted((name, value) for name, value in dict(items).items() if value))
+    named: dict[str, str] = dict(pairs)
+    return tuple(sorted((name, value) for name, value in named.items() if value))
 
 
 def label_value(labels: Labels, name: str) -> str:

@@ -56,11 +56,11 @@ def opened_below(folder: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind(tmp_path):
-    before = threading.enumerate()
+    before, pipelines = threading.enumerate(), home._process.pipelines()
     yield
     assert threading.enumerate() == before
     assert home.current_pipeline() is None
-    assert not home._process.pipelines()
+    assert home._process.pipelines() == pipelines
     assert not home._process.engines
     assert opened_below(tmp_path) == []
 

@@ -115,7 +115,7 @@ def written(folder: Path, text: str, name: str = "budgets.yaml") -> Path:
     return path
 
 
-def news() -> list[tuple[str, ...]]:
+def news() -> list[Any]:
     """What was told since the last time: (status, alert, what it is about)."""
     found = []
     for notification in told:

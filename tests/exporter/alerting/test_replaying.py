@@ -2,6 +2,7 @@
 
 import itertools
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from scene import DAY, HOUR, MINUTE, SECOND, START, Scene, told
@@ -130,10 +131,12 @@ def test_a_backtest_fires_what_would_have_fired(start):
     test = Backtest(stage, groups, needs, Externals())
     found = test.run(reader, START - START % DAY, until_ns, MINUTE, parts.append)
     reader.close()
-    named = [(dict(i.alert.labels)["alertname"], i.fired_at_ms, i.resolved_at_ms) for i in found.incidents]
+    named: list[Any] = [
+        (dict(i.alert.labels)["alertname"], i.fired_at_ms, i.resolved_at_ms) for i in found.incidents
+    ]
     second_ms = one.clock.now_ns // NS_PER_MS
     end_of_day_ms = (START - START % DAY + 2 * DAY) // NS_PER_MS
-    thresholds = [times for name, *times in named if name == "LLMBudgetThreshold"]
+    thresholds: list[Any] = [times for name, *times in named if name == "LLMBudgetThreshold"]
     assert len(thresholds) == 1
     assert abs(thresholds[0][0] - second_ms) <= MINUTE // NS_PER_MS
     assert abs(thresholds[0][1] - end_of_day_ms) <= MINUTE // NS_PER_MS

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,9 @@ def test_shared_rules_have_the_same_alerts_as_rules_of_each_budgets_own(seed):
     values = [series for budget in MIX if budget.budget != "gone" for series in moving(budget, chance)]
     stores, kinds = (SeriesStore(), SeriesStore()), (own, shared)
     memories = [[GroupMemory(group) for group in groups] for groups in kinds]
-    last, away, fired = {}, set(), set()
+    last: dict[Any, Any] = {}
+    away: set[Any] = set()
+    fired = set()
     for minute in range(45):
         at_ms = START_MS + minute * MINUTE
         still = 15 <= minute < 25
