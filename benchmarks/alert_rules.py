@@ -2,8 +2,8 @@
 
 1,000 budgets and 20 rules over all of them, with a history of seven days: one evaluation on the wall clock,
 with what it takes to bring the new samples in, and the memory of the whole process. Then the same with 20
-rules of from their `alerts:`, 20,000 in all. Then the time from the end of the span that crosses a threshold to
-the receiver, at the default interval. `BENCH_QUICK=1` takes 50 budgets and one crossing.
+rules that each budget asks for by its `alerts:`. Then the time from the end of the span that crosses a
+threshold to the receiver, at the default interval. `BENCH_QUICK=1` takes 50 budgets and one crossing.
 """
 
 import logging
