@@ -63,6 +63,14 @@ entries: Final = Table(
     Column("reasons", Text, comment="JSON: [reasons of the usage, reasons of the price]"),
     Column("price_id", Text),
     Column("failed", Integer, nullable=False, comment="0 or 1"),
+    Column(
+        "prompt_hash", BigInteger, comment="keyed hash of the whole request, where the application opted in"
+    ),
+    Column("prefix_hash", BigInteger, comment="keyed hash of system instructions and tools, likewise"),
+    Column("interactive", Integer, comment="1 where somebody waits, 0 where nobody does"),
+    Column("deterministic", Integer, comment="1 where the request asked for temperature 0"),
+    Column("finish_reason", Text),
+    Column("error_type", Text),
     # The one index, and it grows at its end: ids are random, and an index that begins with one makes every
     # insert touch a page of its own (measured: 7 µs an entry become 35 with a million rows).
     Index("entries_end_ns_id", "end_ns", "id", unique=True),
@@ -226,4 +234,38 @@ alert_notes: Final = Table(
     metadata,
     Column("key", JsonText, primary_key=True),
     Column("value", JsonText, nullable=False),
+)
+
+# What the watch for anomalies keeps; see `rules/anomalies/`.
+anomaly_series: Final = Table(
+    "anomaly_series",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True, comment="hash of the series"),
+    Column("series", JsonText, nullable=False, comment="budget, child, dimension, value"),
+    Column("slot_ms", BigInteger, nullable=False, comment="end of the last slot that the state knows"),
+    Column("state", LargeBinary, nullable=False),
+)
+
+anomaly_episodes: Final = Table(
+    "anomaly_episodes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("series", JsonText, nullable=False, comment="budget, child, dimension, value"),
+    Column("signal", Text, nullable=False, comment="what was unusual: spend, cost_per_request, …"),
+    Column("start_ms", BigInteger, nullable=False, comment="milliseconds since the epoch"),
+    Column("end_ms", BigInteger, comment="milliseconds since the epoch; NULL while it lasts"),
+    Column("mark", Text, comment="acknowledged or expected; NULL where nobody has said anything"),
+    Column("body", JsonText, nullable=False, comment="its figures and top contributors"),
+    Index("anomaly_episodes_start", "start_ms"),
+)
+
+anomaly_expected: Final = Table(
+    "anomaly_expected",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("series", JsonText, nullable=False, comment="the part of a series that was named"),
+    Column("comment", JsonText, nullable=False),
+    Column("since_ms", BigInteger, nullable=False, comment="milliseconds since the epoch"),
+    Column("until_ms", BigInteger, nullable=False, comment="milliseconds since the epoch"),
+    Column("created_ms", BigInteger, nullable=False, comment="milliseconds since the epoch"),
 )

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from spanbudget.exporter.ledger.filesystem import refuse_network_filesystem
 from spanbudget.processors.errors import LedgerError, LedgerSchemaError
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The schema this program writes; the number of the newest file in `migrations/versions`."""
 
 VERSION_TABLE: Final = "spanbudget_schema"
