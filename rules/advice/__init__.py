@@ -1,0 +1,1 @@
+"""Advice with evidence: what was spent that need not have been, in USD, and the calls that show it."""
