@@ -1,0 +1,1 @@
+"""What is unusual about spend: detectors over ten-minute slots, episodes, and who made the excess."""
