@@ -17,7 +17,7 @@ MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls
   --allow-any-generics --no-warn-return-any --no-warn-unused-ignores --no-strict-equality \
   --disable-error-code=arg-type
 
-.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak fuzz bench accuracy format lock clean
+.PHONY: help demo test check format-check lint types types-package types-tests types-pyright contracts wheel test-server soak fuzz bench analysis accuracy format lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -38,7 +38,7 @@ demo: $(READY) ## the main job: a fake provider, real clients, a budget that say
 
 test: $(READY) ## all tests that need no server
 	@mkdir -p $(REPORTS)
-	$(PY) -m pytest --junitxml=$(REPORTS)/test.xml
+	$(PY) -m pytest -n auto --dist loadfile --junitxml=$(REPORTS)/test.xml
 
 check: format-check lint types contracts test wheel ## the whole gate (make -k check goes on after a failure)
 
@@ -86,6 +86,10 @@ fuzz: $(READY) ## random and mutated input under atheris (FUZZ_SECONDS=60)
 
 bench: $(READY) ## print the benchmark tables (BENCH_QUICK=1: one small round each, only to see that they run)
 	$(PY) benchmarks/run.py $(if $(BENCH_QUICK),--quick)
+
+analysis: $(READY) ## what anomalies and projections find, with peers beside (TRACES=FILE or FOLDER; else generated)
+	$(PY) benchmarks/anomalies.py $(TRACES)
+	$(PY) benchmarks/projection.py $(TRACES)
 
 accuracy: $(READY) ## replay every capture against its true calls (CAPTURES=FOLDER for others than our own)
 	$(PY) benchmarks/accuracy.py $(CAPTURES)

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field
 
+from spanbudget.exporter.config_fields import PROMETHEUS_NAME
 from spanbudget.processors.errors import ExpressionError
 from spanbudget.processors.names_out import BURN_WINDOWS, DURATION_BOUNDS_SECONDS
 from spanbudget.rules.durations import parse_duration
@@ -123,7 +124,7 @@ def annotation_name(name: str) -> str:
     Raises:
         ValueError: It has other characters.
     """
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name):
+    if not PROMETHEUS_NAME.fullmatch(name):
         raise ValueError("must be a name of letters, digits and _, not starting with a digit")
     return name
 

@@ -22,6 +22,9 @@ PER_MAX: Final = 4
 """Labels of a template: the text of a child must fit into a database index."""
 MATCH_VALUES_MAX: Final = 1_000
 
+PROMETHEUS_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+"""A name of a label or an annotation that every Prometheus takes, of at most 128 characters."""
+
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 CalendarKind: TypeAlias = Literal["hourly", "daily", "weekly", "monthly", "yearly", "total"]
 _CALENDAR: Final = get_args(CalendarKind)

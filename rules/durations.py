@@ -3,6 +3,11 @@
 import re
 from typing import Final
 
+NS_PER_MS: Final = 1_000_000
+"""Ledgers and windows count nanoseconds, rules and series milliseconds."""
+NEVER_MS: Final = 2**62
+"""Later than any time, milliseconds since the epoch; `-NEVER_MS` is before any."""
+
 _UNITS_MS: Final = (
     ("y", 31_536_000_000),
     ("w", 604_800_000),
@@ -14,7 +19,7 @@ _UNITS_MS: Final = (
 )
 """From the longest to the shortest; a year has 365 days."""
 _EXACT_ONLY: Final = ("y", "w")  # 90d is easier to read than 12w6d
-_MS_MAX: Final = (2**63 - 1) // 1_000_000
+_MS_MAX: Final = (2**63 - 1) // NS_PER_MS
 """What 64 bits of nanoseconds hold, 292 years."""
 _FORM: Final = re.compile("".join(rf"(?:(\d+){unit})?" for unit, _ in _UNITS_MS), re.ASCII)
 

@@ -1,5 +1,6 @@
 """What tests of more than one folder need."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -7,6 +8,13 @@ import pytest
 from postgres_server import PostgresServer, binaries
 
 from spanbudget.exporter.ledger import open_ledger
+
+
+def pytest_collection_finish() -> None:
+    """Garbage collection looks no more through what stays until the end, and less often at the rest."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spanbudget.exporter.alerting.needs import Needs
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, Stage, moments, seed, take
+from spanbudget.exporter.alerting.replaying import Stage, moments, restored_from_ns, seed, take
 from spanbudget.exporter.ledger.tallies import LedgerTallies
 from spanbudget.rules.alerts import Alert
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.evaluation import GroupMemory, RuleOutcome, evaluate_group
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.labels import Labels
@@ -87,13 +88,14 @@ class Backtest:
 
         Args:
             reader: Reads the ledger.
-            since_ns: Start, nanoseconds since the epoch; what rules look back at is read from before.
+            since_ns: Start, nanoseconds since the epoch. What came before is read from so early on that
+                rules see what they look back at, and burn rates are whole.
             until_ns: End.
             step_ns: How often; a group with a longer interval is evaluated less often.
             progress: Told now and then which part is done, 0 to 1.
         """
         found = Backtested(since_ns, until_ns, step_ns)
-        begin_ns = since_ns - self._needs.longest_ms * NS_PER_MS
+        begin_ns = restored_from_ns(self._needs, since_ns)
         begin_ns -= begin_ns % step_ns
         seed(self._stage, reader, begin_ns)
         for number, (at_ns, tallies) in enumerate(moments(reader, begin_ns, until_ns, step_ns)):

@@ -7,14 +7,13 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from spanbudget.exporter.config_fields import Line, duration
+from spanbudget.exporter.config_fields import PROMETHEUS_NAME, Line, duration
 from spanbudget.exporter.config_sections import Section
 from spanbudget.processors.errors import ConfigurationError
 
 PACK: Final = "pack:"
 """An entry of `rules` that begins with it names a pack that comes with this program."""
 RULE_FILES_MAX: Final = 1_000
-_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def _label_name(name: str) -> str:
@@ -23,7 +22,7 @@ def _label_name(name: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    if not _LABEL.fullmatch(name) or len(name) > 128 or name.startswith("__"):
+    if not PROMETHEUS_NAME.fullmatch(name) or name.startswith("__"):
         raise ValueError("must be letters, digits and _, not beginning with a digit or with __")
     return name
 

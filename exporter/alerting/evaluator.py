@@ -3,18 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from spanbudget.exporter.alert_store.records import RuleKey
 from spanbudget.exporter.alerting.handover import AlertKey, LoadedRule, hand_over
 from spanbudget.rules.alerts import RESOLVED_KEEP_MS, Alert
+from spanbudget.rules.durations import NEVER_MS
 from spanbudget.rules.evaluation import GroupMemory, RuleOutcome, evaluate_group
 from spanbudget.rules.groups import AlertingRule, RuleGroup
-from spanbudget.rules.labels import EMPTY, shown
+from spanbudget.rules.labels import shown
 from spanbudget.rules.series import SeriesStore
 from spanbudget.rules.templates import Externals
-
-_NEVER_MS: Final = -(2**62)
 
 
 @dataclass(slots=True)
@@ -83,7 +81,7 @@ class Evaluator:
 
     def next_due_ms(self) -> int:
         """When the next group is to be evaluated though nothing is new."""
-        return min((run.next_due_ms(self._interval_ms) for run in self._runs), default=2**62)
+        return min((run.next_due_ms(self._interval_ms) for run in self._runs), default=NEVER_MS)
 
     def evaluate(self, now_ms: int, *, news: bool) -> Evaluated:
         """Evaluates the groups that are due.
@@ -117,13 +115,6 @@ class Evaluator:
             for alerts in run.memory.alerts:
                 yield from alerts
         yield from self._orphans.values()
-
-    def forget(self, found: Evaluated) -> None:
-        """Takes an evaluation back whose outcome could not be kept: all of it is told again next time."""
-        for rule, labels in found.kept:
-            self._kept.get(rule, {}).pop(labels, None)
-        for rule, labels in found.gone:
-            self._kept.setdefault(rule, {})[labels] = _UNKNOWN
 
     def _note(self, run: "_Run", outcomes: Iterable[RuleOutcome], found: Evaluated) -> None:
         for rule_key, outcome in zip(run.rules, outcomes, strict=True):
@@ -182,7 +173,7 @@ class _Run:
         self.rules = rule_keys(group)
         alerts = {index: kept[rule] for index, rule in enumerate(self.rules) if rule in kept}
         self.memory = GroupMemory(group, alerts)
-        self._last_ms = _NEVER_MS
+        self._last_ms = -NEVER_MS
 
     def is_due(self, now_ms: int, interval_ms: int, *, news: bool) -> bool:
         own_ms = self.group.interval_ms
@@ -214,9 +205,6 @@ def rule_keys(group: RuleGroup) -> tuple[RuleKey, ...]:
         seen[text] += 1
         keys.append(text if seen[text] == 1 else f"{text} #{seen[text]}")
     return tuple(RuleKey(f"{group.file};{group.name}", key) for key in keys)
-
-
-_UNKNOWN: Final = Alert(EMPTY, EMPTY, 0.0, "inactive", 0)
 
 
 def _ended(alert: Alert, now_ms: int) -> Alert:

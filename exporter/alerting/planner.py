@@ -8,6 +8,7 @@ from spanbudget.exporter.alert_store.records import LogKey, OutboxRow
 from spanbudget.exporter.notify.config import ReceiverConfig
 from spanbudget.processors.names_out import BUDGET, prometheus_label
 from spanbudget.rules.alerts import Alert
+from spanbudget.rules.durations import NEVER_MS, NS_PER_MS
 from spanbudget.rules.labels import Labels, label_value, labels_of
 from spanbudget.rules.notifications.alertmanager_push import (
     RESEND_MS,
@@ -19,9 +20,7 @@ from spanbudget.rules.notifications.planning import plan
 from spanbudget.rules.notifications.thresholds import THRESHOLD
 from spanbudget.rules.notifications.written import read_sent, write_notification, write_sent
 
-NS_PER_MS: Final = 1_000_000
 _BUDGET: Final = prometheus_label(BUDGET)
-NEVER_MS: Final = 2**62
 
 
 @dataclass(slots=True)

@@ -15,11 +15,11 @@ from spanbudget.exporter.cli.listing import Row, Titles, counted, iso, minute, p
 from spanbudget.exporter.cli.rule_choice import number_text, pairs
 from spanbudget.processors.errors import AlertStoreError
 from spanbudget.rules.alerts import Alert
+from spanbudget.rules.durations import NS_PER_MS
 
 if TYPE_CHECKING:
     from spanbudget.exporter.alert_store.store import SqlAlertStore
 
-_NS_PER_MS: Final = 1_000_000
 _ALERT_NAME: Final = "alertname"
 _ORDER: Final = {"firing": 0, "pending": 1, "inactive": 2}
 _STYLES: Final = {"firing": "bold red", "pending": "yellow", "inactive": "dim", "dead": "bold red"}
@@ -135,7 +135,7 @@ def _print_alerts(found: Sequence[tuple[RuleKey, Alert]]) -> None:
 def _print_letters(letters: Sequence[OutboxRow]) -> None:
     rows = []
     for one in letters:
-        created = minute(one.created_ns // _NS_PER_MS)
+        created = minute(one.created_ns // NS_PER_MS)
         cells = (one.state, created, one.receiver, f"{one.attempts}", ", ".join(_named(one)))
         rows.append(Row(cells, (one.last_error or "", one.id), _STYLES.get(one.state, "")))
     titles = ("STATE", "CREATED (UTC)", "CHANNEL", "FAILURES", "ALERTS")
@@ -178,8 +178,8 @@ def _letter_json(letter: OutboxRow) -> dict[str, Any]:
         "state": letter.state,
         "failed_attempts": letter.attempts,
         "last_error": letter.last_error,
-        "created_at": iso(letter.created_ns // _NS_PER_MS),
-        "due_at": iso(letter.due_ns // _NS_PER_MS) if letter.state == "waiting" else None,
-        "ended_at": None if letter.ended_ns is None else iso(letter.ended_ns // _NS_PER_MS),
+        "created_at": iso(letter.created_ns // NS_PER_MS),
+        "due_at": iso(letter.due_ns // NS_PER_MS) if letter.state == "waiting" else None,
+        "ended_at": None if letter.ended_ns is None else iso(letter.ended_ns // NS_PER_MS),
         "payload": dict(letter.payload),
     }

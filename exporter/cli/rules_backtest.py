@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +11,7 @@ import click
 
 from spanbudget.exporter.alerting.backtest import Backtest, Backtested, Incident, by_alert
 from spanbudget.exporter.alerting.needs import needs_of_groups
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, make_stage
+from spanbudget.exporter.alerting.replaying import make_stage, restored_from_ns
 from spanbudget.exporter.alerting.rule_sets import rule_groups
 from spanbudget.exporter.checks.limits import with_stored
 from spanbudget.exporter.cli.ledger_choice import NS_PER_SECOND, Length, chosen, ledger_options
@@ -22,8 +21,8 @@ from spanbudget.exporter.config import Config
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.tallies import LedgerTallies, open_tallies
 from spanbudget.exporter.rule_files import load_rule_files
-from spanbudget.processors.names_out import BURN_WINDOWS
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.labels import label_value
 from spanbudget.rules.templates import Externals
@@ -31,7 +30,6 @@ from spanbudget.rules.templates import Externals
 _HOUR_NS: Final = 3_600 * NS_PER_SECOND
 _DAY_NS: Final = 24 * _HOUR_NS
 _WEEK_DAYS: Final = 7
-_WARM_UP_MS: Final = max(BURN_WINDOWS.values()) * 1_000
 _ROWS_MAX: Final = 100
 
 
@@ -74,15 +72,12 @@ def _found(
     until_ns = time.time_ns()
     since_ns = until_ns - since
     since_ns -= since_ns % step
-    # Begins so early that burn rates are whole at the start, and counters are not just beginning.
-    early = replace(needs, keep_all_ms=max(needs.longest_ms, _WARM_UP_MS))
-    known_ns = since_ns - early.longest_ms * NS_PER_MS
-    stage = make_stage(config, config.budgets, needs, BudgetGauges(), known_ns)
+    stage = make_stage(config, config.budgets, needs, BudgetGauges(), restored_from_ns(needs, since_ns))
     externals = Externals(
         tuple(sorted(config.alerting.external_labels.items())), config.alerting.external_url
     )
     reader = open_tallies(config.ledger.url, question=stage.question)
-    test = Backtest(stage, groups, early, externals)
+    test = Backtest(stage, groups, needs, externals)
     try:
         first_ns = _first_call_ns(reader, since_ns, until_ns)
         if quiet or not sys.stderr.isatty():

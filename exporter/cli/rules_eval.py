@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from spanbudget.exporter.alerting.needs import needs_of
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, make_stage, restore, restored_from_ns
+from spanbudget.exporter.alerting.replaying import make_stage, restore, restored_from_ns
 from spanbudget.exporter.cli.ledger_choice import Moment, chosen, ledger_options
 from spanbudget.exporter.cli.rule_choice import number_text
 from spanbudget.exporter.config import Config
@@ -22,6 +22,7 @@ from spanbudget.processors.errors import ExpressionError, InputError
 from spanbudget.processors.names_out import Metric, prometheus_name
 from spanbudget.processors.periods import INSTANT_MAX_NS
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.labels import METRIC_NAME, Matcher, shown
 from spanbudget.rules.promql.expression import Expression, Value, parse_expression
 

@@ -5,16 +5,16 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from spanbudget.exporter.demo import anthropic_wire, bedrock_wire, google_wire, openai_wire
 from spanbudget.exporter.demo.failures import failure
+from spanbudget.exporter.demo.quiet_handler import POLL_SECONDS, QuietHandler
 from spanbudget.exporter.demo.scenarios import FAILURES, Counts
 from spanbudget.exporter.demo.wire import Json, Question, Reply, read_scenario
 
@@ -138,7 +138,7 @@ class FakeProvider:
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.05},
+            kwargs={"poll_interval": POLL_SECONDS},
             name="fake-provider",
             daemon=True,
         )
@@ -203,22 +203,15 @@ class FakeProvider:
         return Question(route.family, path, model, stream, body, scenario, counts, number)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     disable_nagle_algorithm = True  # many small chunks, each waited for
 
     def __init__(self, provider: FakeProvider, *args: object) -> None:
         self._provider = provider
         super().__init__(*args)  # type: ignore[arg-type]  # (socket, address, server), which partial cannot type
 
-    def handle(self) -> None:
-        # A client that leaves in the middle of a stream, or resets a kept connection, is no error here.
-        with suppress(ConnectionResetError, BrokenPipeError):
-            super().handle()
-
-    def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", 0))
-        reply = self._provider.answer(urlsplit(self.path).path, self.rfile.read(length))
+    def do_POST(self) -> None:  # noqa: N802 - the name that `http.server` calls
+        reply = self._provider.answer(urlsplit(self.path).path, self.body())
         self._send(reply or Reply(None, (b'{"error": "no such path"}',), status=404))
 
     def _send(self, reply: Reply) -> None:
@@ -237,6 +230,3 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(reply.pause_seconds)
         if streamed:
             self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
-        """Keeps the standard error empty; `FakeProvider.answered` is the log."""

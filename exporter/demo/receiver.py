@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric as MetricMessage
 
+from spanbudget.exporter.demo.quiet_handler import POLL_SECONDS, QuietHandler
 from spanbudget.processors.names_out import COST_AMOUNT
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -55,7 +56,7 @@ class Receiver:
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.05},
+            kwargs={"poll_interval": POLL_SECONDS},
             name="otlp-receiver",
             daemon=True,
         )
@@ -158,19 +159,16 @@ def _attributes(items: Iterable[KeyValue]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((item.key, item.value.string_value) for item in items))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class _Handler(QuietHandler):
     def __init__(self, receiver: Receiver, *args: object) -> None:
         self._receiver = receiver
         super().__init__(*args)  # type: ignore[arg-type]  # (socket, address, server), which partial cannot type
 
-    def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", 0))
-        if length > _BODY_BYTES_MAX:
+    def do_POST(self) -> None:  # noqa: N802 - the name that `http.server` calls
+        if self.length > _BODY_BYTES_MAX:
             self._answer(413)
             return
-        body = self.rfile.read(length)
+        body = self.body()
         self._answer(self._receiver.take(self.path, body, self.headers.get("content-encoding")))
 
     def _answer(self, status: int) -> None:
@@ -179,6 +177,3 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 413:
             self.close_connection = True
         self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
-        """Keeps the standard error empty."""

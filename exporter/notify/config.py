@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from spanbudget.exporter.config_fields import Line, listed
+from spanbudget.exporter.config_fields import PROMETHEUS_NAME, Line, listed
 from spanbudget.exporter.config_sections import Section
 from spanbudget.exporter.notify.addresses import target_of
 from spanbudget.exporter.notify.exchange import Reach
@@ -29,7 +29,6 @@ SECRET_CHARACTERS_MAX: Final = 8_192
 Channel: TypeAlias = Literal["webhook", "alertmanager", "apprise", "callback", "log"]
 
 _NAME: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CALLBACK: Final = re.compile(r"[A-Za-z_][\w.]{0,127}:[A-Za-z_][\w.]{0,127}", re.ASCII)
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _OWN_HEADERS: Final = (
@@ -57,7 +56,7 @@ def group_label(name: str) -> str:
     Raises:
         ValueError: It is no label's name.
     """
-    if name != BY_ALL_LABELS and not _LABEL.fullmatch(name):
+    if name != BY_ALL_LABELS and not PROMETHEUS_NAME.fullmatch(name):
         raise ValueError("must be a label's name, or ... for all labels")
     return name
 

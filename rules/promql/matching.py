@@ -19,35 +19,20 @@ Outcome: TypeAlias = Callable[[float, float], float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Intersection:
-    """`and`: the left elements that have a partner on the right."""
+class PartnerFilter:
+    """`and` and `unless`: the left elements that have a partner on the right, or those that have none."""
 
     left: VectorPlan
     right: VectorPlan
     signature: Projection
+    wanted: bool
 
     def evaluate(self, context: Context) -> Vector:
         """See `VectorPlan.evaluate`."""
-        signature = self.signature
+        signature, wanted = self.signature, self.wanted
         left = self.left.evaluate(context)
         partners = {signature[labels] for labels, _ in self.right.evaluate(context)}
-        return [element for element in left if signature[element[0]] in partners]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """`unless`: the left elements that have no partner on the right."""
-
-    left: VectorPlan
-    right: VectorPlan
-    signature: Projection
-
-    def evaluate(self, context: Context) -> Vector:
-        """See `VectorPlan.evaluate`."""
-        signature = self.signature
-        left = self.left.evaluate(context)
-        partners = {signature[labels] for labels, _ in self.right.evaluate(context)}
-        return [element for element in left if signature[element[0]] not in partners]
+        return [element for element in left if (signature[element[0]] in partners) is wanted]
 
 
 @dataclass(frozen=True, slots=True)

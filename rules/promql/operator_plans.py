@@ -1,8 +1,6 @@
 """Binary operators → plan: by what stands on either side, and how elements are matched."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Final, cast
+from typing import cast
 
 import promql_parser
 
@@ -10,13 +8,9 @@ from spanbudget.processors.errors import ExpressionError
 from spanbudget.rules.promql.arithmetic import ARITHMETIC, COMPARISONS, MIRRORED, Comparison
 from spanbudget.rules.promql.call_plans import Part
 from spanbudget.rules.promql.context import Plan, ScalarPlan, VectorPlan
-from spanbudget.rules.promql.matching import Difference, Intersection, ManyToOne, OneToOne, Outcome, Union
+from spanbudget.rules.promql.matching import ManyToOne, OneToOne, Outcome, PartnerFilter, Union
 from spanbudget.rules.promql.projections import METRIC_LABELS, Grafts, Projection, dropping, keeping
 from spanbudget.rules.promql.scalars import ScalarOperation, VectorFilter, VectorScalarOperation
-
-_SETS: Final[Mapping[str, Callable[[VectorPlan, VectorPlan, Projection], Plan]]] = MappingProxyType(
-    {"and": Intersection, "or": Union, "unless": Difference}
-)
 
 
 def operator_plan(name: str, left: Part, right: Part, modifier: promql_parser.BinModifier | None) -> Part:
@@ -62,8 +56,10 @@ def _of_vectors(
     labels = [] if matching is None else matching.labels
     on = matching is not None and matching.type == promql_parser.LabelModifierType.Include
     signature = keeping(labels) if on else dropping(labels)
-    if name in _SETS:
-        return _SETS[name](left, right, signature)
+    if name == "or":
+        return Union(left, right, signature)
+    if name in ("and", "unless"):
+        return PartnerFilter(left, right, signature, wanted=name == "and")
     truth = modifier is not None and modifier.return_bool
     nameless = truth or name in ARITHMETIC
     outcome = _outcome(name, truth=truth)

@@ -1,12 +1,13 @@
 """What every ledger that keeps holds must do; each test runs on each of them."""
 
 import os
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
+from forked import in_child
+from ready_ledger import put_ledger
 
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.processors.call import LLMCall, PricedCall, Usage
@@ -44,7 +45,7 @@ class FullLedger(Ledger, HoldLedger, Protocol):
 def url(request, tmp_path) -> str:
     match request.param:
         case "sqlite":
-            return f"sqlite:///{tmp_path / 'ledger.db'}"
+            return f"sqlite:///{put_ledger(tmp_path / 'ledger.db')}"
         case "postgres":
             return request.getfixturevalue("postgres_url")
         case _:
@@ -484,17 +485,13 @@ def in_processes(count: int, work: Callable[[int], None]) -> None:
     gate, opener = os.pipe()
     children = []
     for number in range(count):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.close(opener)
-                os.read(gate, 1)
-                work(number)
-            except BaseException:  # noqa: BLE001 - the child must not run on as a second pytest
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        children.append(pid)
+
+        def begin(number: int = number) -> None:
+            os.close(opener)
+            os.read(gate, 1)
+            work(number)
+
+        children.append(in_child(begin))
     os.close(opener)
     os.close(gate)
     assert [os.waitpid(one, 0)[1] for one in children] == [0] * count

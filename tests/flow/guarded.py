@@ -15,6 +15,7 @@ from openinference.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from ready_ledger import put_ledger
 
 import spanbudget
 from spanbudget.exporter.config import Config, parse_config
@@ -141,7 +142,7 @@ def world(
     instrumentors: list[Any] = [OpenAIInstrumentor(), AnthropicInstrumentor()] if instrumented else []
     with FakeProvider() as gpt, FakeProvider() as claude:
         config = parse_config(
-            f"ledger: {{url: 'sqlite:///{folder}/budget.db'}}\n"
+            f"ledger: {{url: 'sqlite:///{put_ledger(folder / 'budget.db')}'}}\n"
             f"metrics: {metrics}\n"
             "attribution: {baggage: [user.id]}\n"
             f"guard: {{hosts: {{{host(gpt, 'openai')}, {host(claude, 'anthropic')}}}}}\n"

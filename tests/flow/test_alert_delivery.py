@@ -43,6 +43,7 @@ def test_a_program_that_ends_right_after_the_crossing_has_told_of_it(tmp_path):
     assert waiting(tmp_path) == {}
 
 
+@pytest.mark.server
 def test_a_letter_to_a_receiver_that_is_down_is_sent_by_the_next_process_and_holds_no_exit_up(tmp_path):
     port = closed_port()
     config = written(tmp_path, webhook(port))

@@ -8,8 +8,10 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_the_demo_counts_every_request_once_and_says_so(database: Path) -> None:
-    done = run("--seconds", "4", "--db", database)
+    done = run("--seconds", "2.5", "--db", database)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "OK"
@@ -72,6 +74,7 @@ def _row(line: str) -> tuple[str, str, str]:
     return "", cells[0], cells[1]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_leaves_no_process_behind(database: Path, number: signal.Signals, code: int) -> None:
     with subprocess.Popen(
@@ -113,6 +116,7 @@ def test_what_must_be_installed_is_told() -> None:
     assert "spanbudget[demo]" in done.stderr
 
 
+@pytest.mark.server
 def test_another_receiver_gets_the_same_cost_as_the_ledger(tmp_path: Path, database: Path) -> None:
     """The support desk exports to OtelTap, which has nothing of ours."""
     asyncio.run(_run_tapped(tmp_path, database))
@@ -185,6 +189,33 @@ def test_the_receiver_takes_plain_and_compressed_requests_and_refuses_others() -
     assert receiver.take("/v1/metrics", b"\xff") == 400
     assert receiver.take("/v1/metrics", b"plain", "gzip") == 400
     receiver.close()
+
+
+@pytest.mark.parametrize("kind", [FakeProvider, Receiver])
+@pytest.mark.parametrize(
+    "rest",
+    [b"", b"POST /v1/traces HTT", b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"],
+    ids=["between requests", "in a header", "in a body"],
+)
+def test_a_client_that_is_killed_is_not_told_as_an_error(
+    kind: type[FakeProvider | Receiver], rest: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a killed application has sent of a request is cut off, and its connection is reset."""
+    before = set(threading.enumerate())
+    for reset in (True, False):
+        with kind() as server:
+            port = int(server.url.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"POST /elsewhere HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+                assert client.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+                (serving,) = [one for one in threading.enumerate() if "process_request" in one.name]
+                client.sendall(rest)
+                if reset:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            serving.join(60)
+            assert not serving.is_alive()
+    assert set(threading.enumerate()) == before
+    assert capfd.readouterr().err == ""
 
 
 def _total_usd(database: Path) -> float:

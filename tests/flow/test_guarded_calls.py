@@ -43,8 +43,9 @@ TOLD = usd_to_pico(Decimal("0.01"))
 
 
 @pytest.fixture(autouse=True)
-def _reraise(monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPANBUDGET_RERAISE", "1")
+    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))  # no client here needs certificates
 
 
 @pytest.fixture(params=[True, False], ids=["instrumented", "plain"])

@@ -116,14 +116,11 @@ def forked(provider: TracerProvider, first: int) -> int:
         os._exit(code)
 
 
-def main(what: str, ledger: str, *more: str) -> int:
+def main(what: str, ledger: str) -> int:
     Path(ledger).parent.mkdir(exist_ok=True)
-    if what == "append":
-        append(ledger, *map(int, more))
-    elif what == "fork":
+    if what == "fork":
         return fork(ledger)
-    else:
-        load(ledger, settled_by_flush if what == "flush" else settled_by_worker)
+    load(ledger, settled_by_flush if what == "flush" else settled_by_worker)
     return 0
 
 

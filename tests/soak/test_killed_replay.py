@@ -11,15 +11,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ledger_totals import Totals, totals_of
 from soak_spans import BUDGETS, GENAI, INFERENCE, NOON_NS, call_attributes, line_of, write_spans
 
+from spanbudget.exporter.cli.main import main
 from spanbudget.exporter.config import parse_config
 from spanbudget.exporter.ledger.sqlite_holds import SqliteHoldLedger
 from spanbudget.exporter.replay.files import SpanFile
 from spanbudget.exporter.replay.run import Replay
 
-REPLAY = (sys.executable, "-c", "from spanbudget.exporter.cli.main import main; main()", "replay")
+SPANBUDGET = (sys.executable, "-c", "from spanbudget.exporter.cli.main import main; main()")
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "50"))
 KILLS_MAX = 3
 SECONDS_MAX = 300
@@ -43,18 +45,12 @@ class Replays:
             self.booking_seconds = time.monotonic() - started
         self.totals: Totals = totals_of(whole)
 
+    def _arguments(self, ledger: Path) -> list[str]:
+        options = ("--db", str(ledger), "--config", str(self._config), "--format", "json")
+        return ["replay", str(self._spans), *options]
+
     def _start(self, ledger: Path) -> "subprocess.Popen[bytes]":
-        command = [
-            *REPLAY,
-            str(self._spans),
-            "--db",
-            str(ledger),
-            "--config",
-            str(self._config),
-            "--format",
-            "json",
-        ]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        return subprocess.Popen([*SPANBUDGET, *self._arguments(ledger)], stdout=subprocess.DEVNULL)
 
     @staticmethod
     def _wait_for(ledger: Path, process: "subprocess.Popen[bytes]") -> None:
@@ -73,9 +69,8 @@ class Replays:
             return process.wait(SECONDS_MAX) == -signal.SIGKILL
 
     def finished(self, ledger: Path) -> None:
-        """A replay to the end."""
-        with self._start(ledger) as process:
-            assert process.wait(SECONDS_MAX) == 0
+        """A replay to the end, in this process."""
+        assert CliRunner().invoke(main, self._arguments(ledger)).exit_code == 0
 
     def round(self, number: int, chance: random.Random) -> int:
         """Kills some replays into one ledger, replays to the end and compares; answers how many died."""

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import in_child
 from ledger_totals import Totals, totals_of
+from soak_child import append
 from soak_spans import BUDGETS, finished_span
 
 from spanbudget.exporter.config import Config, parse_config
@@ -191,11 +193,8 @@ def test_a_full_queue_with_many_threads_loses_nothing(tmp_path):
 def test_eight_processes_share_one_ledger(tmp_path):
     ledger = tmp_path / "ledger.db"
     spans = 400
-    commands = [
-        [sys.executable, str(CHILD), "append", str(ledger), str(one * spans), str(spans)] for one in range(8)
-    ]
-    processes = [subprocess.Popen(command) for command in commands]
-    assert [process.wait(SECONDS_MAX) for process in processes] == [0] * 8
+    children = [in_child(partial(append, str(ledger), one * spans, spans)) for one in range(8)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     recover(ledger)  # what a process could not append while the others did is in its spool
     totals, whole = totals_of(ledger), expected(tmp_path, 8 * spans)
     assert totals.calls == whole.calls

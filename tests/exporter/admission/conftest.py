@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from ready_ledger import put_ledger
 
 from spanbudget import BudgetManager
 from spanbudget.exporter.config import parse_config
@@ -15,6 +16,7 @@ PRICES = "prices: [{provider: openai, model: m, input: 1, output: 10}]\n"
 def opened(tmp_path) -> Iterator[Callable[..., BudgetManager]]:
     """Makes managers on `ledger.db` from the text of `budgets:` and of `ledger:`."""
     made: list[BudgetManager] = []
+    put_ledger(tmp_path / "ledger.db")
 
     def new(budgets: str = "[]", ledger: str = "", more: str = "") -> BudgetManager:
         text = (

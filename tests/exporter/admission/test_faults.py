@@ -27,6 +27,12 @@ HARD = "[{name: a, max_cost: 1, period: total, hard_limit: true}]"
 
 
 @pytest.fixture
+def impatient(monkeypatch) -> None:
+    """A locked store is given up sooner; long enough for a machine that is busy."""
+    monkeypatch.setattr("spanbudget.exporter.wiring.ASK_SECONDS", 0.5)
+
+
+@pytest.fixture
 def child(tmp_path) -> Iterator[Callable[..., Any]]:
     """Starts children on the ledger of `opened`; each has said `ready`, or its first line."""
     started: list[Any] = []
@@ -117,8 +123,9 @@ def test_a_killed_spender_is_charged_exactly_what_it_did(opened, child):
         manager.reserve("a", cost="0.001")
 
 
-def test_a_process_stopped_past_its_lease_settles_what_it_spent(opened, child):
+def test_a_process_stopped_past_its_lease_settles_what_it_spent(monkeypatch, opened, child):
     """0.5 USD are charged while it stands still; it spent 0.2, and 0.2 stand in the end."""
+    monkeypatch.setattr("spanbudget.exporter.admission.keeper.SWEEP_SECONDS", 0.2)
     process = child("held", ledger=", lease_seconds: 1")
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGSTOP)
@@ -183,7 +190,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("policy", ["deny", "allow", "lease_only"])
-def test_a_locked_store_does_what_the_budget_says(opened, tmp_path, policy):
+def test_a_locked_store_does_what_the_budget_says(impatient, opened, tmp_path, policy):
     manager = opened(HARD.replace("hard_limit", f"on_store_error: {policy}, hard_limit"))
     manager.reserve("a", cost="0.5").settle(cost="0.1")  # leaves 0.4 USD that are leased
     manager.flush()
@@ -201,7 +208,7 @@ def test_a_locked_store_does_what_the_budget_says(opened, tmp_path, policy):
     assert drift(manager) == 0
 
 
-def test_what_is_leased_can_be_spent_while_the_store_is_locked(opened, tmp_path):
+def test_what_is_leased_can_be_spent_while_the_store_is_locked(impatient, opened, tmp_path):
     manager = opened(HARD.replace("hard_limit", "on_store_error: lease_only, hard_limit"))
     manager.reserve("a", cost="0.5").settle(cost="0.1")
     manager.flush()

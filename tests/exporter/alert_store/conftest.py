@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from ready_ledger import put_ledger
 
 from spanbudget.exporter.alert_store import open_alert_store
 from spanbudget.exporter.alert_store.store import SqlAlertStore
@@ -13,7 +14,7 @@ def store_url(request, tmp_path) -> str:
     """The URL of a ledger that several can open."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return f"sqlite:///{put_ledger(tmp_path / 'ledger.db')}"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
+from forked import succeeds_in_child
 from kept_alerts import ME, NOW_NS, ODD, RULE, a_row, an_alert, leading, putting
 from sqlalchemy import create_engine
 
@@ -116,14 +117,7 @@ def test_a_process_that_is_killed_leaves_whole_commits(store_url, batches):
 
 def test_a_forked_child_uses_a_connection_of_its_own(store):
     fence = leading(store)
-    child = os.fork()
-    if child == 0:
-        try:
-            store.commit(fence, putting(a_row(1)))
-        except BaseException:  # noqa: BLE001 - the child must not run on as a second pytest
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    assert succeeds_in_child(lambda: store.commit(fence, putting(a_row(1))))
     store.commit(fence, putting(a_row(2)))
     assert len(store.letters()) == 2
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
+from forked import in_child
 
 THRESHOLDS = "budgets: [{name: prod, max_cost: 1, period: daily, alerts: {thresholds: [50]}}]"
 
@@ -64,17 +65,15 @@ def test_a_child_of_a_paused_engine_can_lead(start):
     one = start(THRESHOLDS)
     one.step()
     assert one.engine.pause(5)
-    child = os.fork()
-    if child == 0:
-        leads = False
-        try:
-            one.pipeline.after_fork()
-            one.engine.after_fork()
-            one.clock.now_ns += 20 * 10**9  # the parent's lease has run out
-            one.engine.tick(one.clock.now_ns)
-            leads = one.engine._lead is not None
-        finally:
-            os._exit(0 if leads else 1)
+
+    def lead() -> None:
+        one.pipeline.after_fork()
+        one.engine.after_fork()
+        one.clock.now_ns += 20 * 10**9  # the parent's lease has run out
+        one.engine.tick(one.clock.now_ns)
+        assert one.engine._lead is not None
+
+    child = in_child(lead)
     one.engine.resume()
     assert os.waitpid(child, 0)[1] == 0
     one.step()

@@ -95,12 +95,13 @@ def test_a_pending_alert_that_moves_does_not_wait_again(start):
     assert ("firing", "LLMBudgetSilent", "") in news()
 
 
-def test_an_alert_stays_while_budgets_before_it_push_it_into_another_chunk(start):
-    """200 names are a group: with one more before it, the 200th goes into the second group."""
-    names = [f"m{n:03}" for n in range(201)]
+def test_an_alert_stays_while_budgets_before_it_push_it_into_another_chunk(start, monkeypatch):
+    """20 names are a group here: with one more before it, the 20th goes into the second group."""
+    monkeypatch.setattr("spanbudget.rules.expansion.sharing.NAMES_MAX", 20)
+    names = [f"m{n:02}" for n in range(21)]
     line = "  - {{name: {0}, {1}, match: {{team: {0}}}, alerts: {{thresholds: [50]}}}}"
     lines = ["", "budgets:", *(line.format(name, ANY) for name in names)]
-    first = "\n".join(lines).replace("match: {team: m199}", "match: {}")
+    first = "\n".join(lines).replace("match: {team: m19}", "match: {}")
     one = start(first)
     one.spend(55)
     one.step()

@@ -108,9 +108,10 @@ def test_the_speed_of_the_ledgers_disk_is_measured_beside_it(tmp_path: Path) -> 
 
 
 def test_a_folder_that_is_not_there_fails() -> None:
-    done = doctor("ledger: {url: sqlite:///absent/spend.db}")
-    assert done.exit_code == 1
-    assert "does not exist; create it" in done.stdout
+    text = "ledger: {url: sqlite:///absent/spend.db}"
+    assert doctor(text).exit_code == 1
+    told = [one["told"] for (area, _), one in found(text).items() if area == "ledger"]
+    assert any("does not exist; create it" in one for one in told)
 
 
 def test_a_downgrade_to_a_model_without_a_price_fails() -> None:

@@ -144,7 +144,7 @@ def test_a_backtest_takes_packs_and_patterns(config, tmp_path):
 
 
 def test_rates_of_a_young_ledger_count_from_its_first_call(config):
-    shown = run("rules", "backtest", "--config", config, "--since", "30d").stdout.splitlines()
+    shown = run("rules", "backtest", "--config", config, "--since", "5d").stdout.splitlines()
     assert shown[0].startswith("2 rules, every 1m, ")
     assert shown[1] == "50 calls, 1 alert"
     assert shown[2].startswith("The first call was at about ")

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from spanbudget.exporter.guard.install import uninstall
 @pytest.fixture(autouse=True)
 def _off_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SPANBUDGET_RERAISE", "1")
+    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))  # no client here needs certificates
     yield
     uninstall()
 

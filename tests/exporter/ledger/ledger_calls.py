@@ -1,9 +1,6 @@
 """Calls, prices and entries for the tests of the ledgers."""
 
-import os
 import random
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 from spanbudget.processors.call import LLMCall, PricedCall, Usage
@@ -81,16 +78,3 @@ def random_entries(seed: int, count: int) -> list[Entry]:
         child = DAY._replace(child=f"user=u{rnd.randrange(12)}")
         made.append(Entry(entry_id(call), "call", priced(call, rnd.randrange(10**11)), (MONTH, child, ALL)))
     return made
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Starts work in a forked process, which ends with status 0 where it succeeds; answers with its pid."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - the child must not run on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return pid

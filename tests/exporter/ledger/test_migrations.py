@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from ledger_calls import in_child, random_entries
+from forked import in_child
+from ledger_calls import random_entries
 from sqlalchemy import create_engine
 
 from spanbudget.exporter.ledger import migrate, open_ledger

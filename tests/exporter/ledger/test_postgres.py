@@ -10,8 +10,9 @@ from functools import partial
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from forked import in_child, succeeds_in_child
 from hold_requests import ME, NOW_NS, counted, join
-from ledger_calls import ALL, booked, in_child, random_entries, reversed_entry
+from ledger_calls import ALL, booked, random_entries, reversed_entry
 from postgres_server import PASSWORD, PASSWORD_IN_URL
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
@@ -131,7 +132,7 @@ def test_a_forked_child_opens_a_connection_of_its_own_and_closes_no_other(ledger
         del ledger
         gc.collect()
 
-    assert os.waitpid(in_child(append), 0)[1] == 0
+    assert succeeds_in_child(append)
     assert ledger.append([booked(3)]).spend[ALL].requests == 3
 
 

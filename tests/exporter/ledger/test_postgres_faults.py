@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 from cut_wire import CutWire
+from forked import in_child
 from hold_requests import ME, NOW_NS, POT, asking, counted, join
-from ledger_calls import ALL, booked, in_child, random_entries
+from ledger_calls import ALL, booked, random_entries
 from postgres_server import PASSWORD
 
 from spanbudget.exporter.ledger import postgres_statements as sql

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import succeeds_in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -217,11 +218,13 @@ def test_only_one_of_many_adopts_a_file(path):
 def test_a_forked_child_writes_a_file_of_its_own_and_drops_the_parents(path):
     spool = Spool(path)
     spool.append({"n": 1})
-    child = os.fork()
-    if child == 0:
-        good = spool.empty and spool.append({"n": 2}) and len(list(path.parent.iterdir())) == 2
-        os._exit(0 if good else 1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def write() -> None:
+        assert spool.empty
+        assert spool.append({"n": 2})
+        assert len(list(path.parent.iterdir())) == 2
+
+    assert succeeds_in_child(write)
     assert spool.adopt() == 1
     assert sorted(record["n"] for record in (*_all(spool),)) == [1, 2]
     spool.close()

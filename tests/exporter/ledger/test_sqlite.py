@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_calls import ALL, MONTH, booked, in_child, random_entries
+from forked import in_child, succeeds_in_child
+from ledger_calls import ALL, MONTH, booked, random_entries
 
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.filesystem import filesystem_type, refuse_network_filesystem
@@ -196,11 +197,11 @@ def test_the_threads_of_a_process_may_share_a_ledger(ledger):
 
 def test_a_forked_child_opens_the_file_anew(ledger):
     ledger.append([booked(1)])
-    child = os.fork()
-    if child == 0:
-        appended = ledger.append([booked(2)])
-        os._exit(0 if appended.spend[ALL].requests == 2 else 1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def append() -> None:
+        assert ledger.append([booked(2)]).spend[ALL].requests == 2
+
+    assert succeeds_in_child(append)
     assert ledger.append([booked(3)]).spend[ALL].requests == 3
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ledger_calls import START_NS, booked, reversed_entry
+from ready_ledger import put_ledger
 
 from spanbudget.exporter.ledger import DurableLedger, open_ledger
 from spanbudget.exporter.ledger.postgres import PostgresLedger
@@ -51,7 +52,7 @@ class Opened:
 @pytest.fixture(params=["sqlite", "memory", pytest.param("postgres", marks=pytest.mark.postgres)])
 def opened(request, tmp_path) -> Iterator[Opened]:
     urls: dict[str, Callable[[], str]] = {
-        "sqlite": lambda: f"sqlite:///{tmp_path / 'ledger.db'}",
+        "sqlite": lambda: f"sqlite:///{put_ledger(tmp_path / 'ledger.db')}",
         "memory": lambda: "sqlite://",
         "postgres": lambda: request.getfixturevalue("postgres_url"),
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from kept_alerts import ME, NOW_NS, SECOND, putting
+from ready_ledger import put_ledger
 
 from spanbudget.exporter.alert_store import open_alert_store
 from spanbudget.exporter.alert_store.records import OutboxRow
@@ -12,7 +13,7 @@ from spanbudget.exporter.alert_store.store import SqlAlertStore
 
 @pytest.fixture
 def outbox_url(tmp_path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return f"sqlite:///{put_ledger(tmp_path / 'ledger.db')}"
 
 
 @pytest.fixture

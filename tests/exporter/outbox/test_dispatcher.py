@@ -1,6 +1,5 @@
 """Real threads and a real store; what has to wait, waits for an event."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forked import succeeds_in_child
 from kept_alerts import DAY, a_row
 
 from spanbudget.exporter.alert_store import open_alert_store
@@ -169,11 +169,12 @@ def test_a_store_that_fails_is_told_of_once_and_used_again(tmp_path, put, dispat
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # that is what is tested
 def test_a_forked_child_sends_nothing_and_stops_at_once(put, dispatch):
     dispatcher = dispatch({"team": Inbox()})
-    child = os.fork()
-    if child == 0:
+
+    def stop() -> None:
         dispatcher.wake()
-        os._exit(0 if dispatcher.stop(SOON_SECONDS) else 1)
-    assert os.waitpid(child, 0)[1] == 0
+        assert dispatcher.stop(SOON_SECONDS)
+
+    assert succeeds_in_child(stop)
 
 
 def test_stopping_does_not_wait_for_ever_for_a_sender_that_hangs(put, store):

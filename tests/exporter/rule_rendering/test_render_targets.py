@@ -1,6 +1,7 @@
 """Rules as text for each program that loads them."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import yaml
@@ -162,17 +163,19 @@ def test_every_target_takes_every_rule(target):
     assert "LLMBudgetSilent" in render([*GROUPS, FULL], target)
 
 
-def thousand(more=""):
+@cache
+def groups_of_thousand(more=""):
     lines = [
         f"  - {{name: team-{n:04}, match: {{team: t{n}}}, max_cost: 100, alerts: true}}" for n in range(1_000)
     ]
-    return parse_config("\n".join(["budgets:", *lines, more]), "budgets.yaml").budget_configs
+    config = parse_config("\n".join(["budgets:", *lines, more]), "budgets.yaml")
+    return expanded_groups(config.budget_configs)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_thousand_budgets_of_one_kind_are_a_short_file(target):
     """Five groups of eight rules with 200 names each, far below the 1 MiB that a rule file may have here."""
-    groups = expanded_groups(thousand())
+    groups = groups_of_thousand()
     assert [len(group.rules) for group in groups] == [8] * 5
     text = render(groups, target)
     assert len(text.encode()) < 300_000
@@ -181,12 +184,12 @@ def test_a_thousand_budgets_of_one_kind_are_a_short_file(target):
 
 
 def test_grafanas_rules_of_shared_groups_are_told_apart_and_stay_when_a_budget_comes():
-    def rules(budgets):
-        (document,) = loaded("grafana", expanded_groups(budgets))
+    def rules(groups):
+        (document,) = loaded("grafana", groups)
         return [rule for group in document["groups"] for rule in group["rules"]]
 
-    before = rules(thousand())
-    after = rules(thousand("  - {name: more, max_cost: 100, alerts: true}"))
+    before = rules(groups_of_thousand())
+    after = rules(groups_of_thousand("  - {name: more, max_cost: 100, alerts: true}"))
     for shown in ("uid", "title"):
         assert len({rule[shown] for rule in before}) == len(before) == 40
         assert {rule[shown] for rule in before} < {rule[shown] for rule in after}
