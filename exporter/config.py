@@ -13,7 +13,9 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError
 
 from spanbudget.exporter import config_yaml as tree
+from spanbudget.exporter.advice.config import AdviceConfig
 from spanbudget.exporter.alerting.config import AlertingConfig, RuleEntries, rule_paths
+from spanbudget.exporter.anomalies.config import AnomaliesConfig
 from spanbudget.exporter.config_fields import Line
 from spanbudget.exporter.config_problems import problem_of
 from spanbudget.exporter.config_section import Section
@@ -54,6 +56,8 @@ class Config(Section):
     rules: RuleEntries = ()
     alerting: AlertingConfig = Field(default_factory=AlertingConfig)
     receivers: Receivers = ()
+    anomalies: AnomaliesConfig = Field(default_factory=AnomaliesConfig)
+    advice: AdviceConfig = Field(default_factory=AdviceConfig)
     budget_configs: tuple[BudgetConfig, ...] = Field(alias="budgets", default=())
 
     @cached_property
@@ -78,6 +82,14 @@ class Config(Section):
         return any(budget.guards for budget in self.budgets) if enabled == "auto" else enabled
 
     @property
+    def watches(self) -> bool:
+        """Whether any budget is watched for anomalies in a process that evaluates rules."""
+        enabled = self.anomalies.enabled
+        if enabled == "auto":
+            return any(one.alerts is not None and one.alerts.anomaly for one in self.budget_configs)
+        return enabled
+
+    @property
     def baggage_keys(self) -> tuple[str, ...]:
         """The baggage keys that are read."""
         return self.attribution.baggage
@@ -86,8 +98,8 @@ class Config(Section):
     def extra_labels(self) -> tuple[str, ...]:
         """Attribute names that become labels of their own.
 
-        Listed ones, baggage keys that no other label reads, and all that budgets or metrics use: a budget
-        can so never wait for a label that nobody collects.
+        Listed ones, baggage keys that no other label reads, and all that budgets, metrics or the watch for
+        anomalies use: a budget can so never wait for a label that nobody collects.
         """
         used = [label for budget in self.budgets for label, _ in budget.selector.terms]
         used += [label for budget in self.budgets for label in budget.per]
@@ -98,6 +110,7 @@ class Config(Section):
             for key in keys
         }
         baggage = [key for key in self.attribution.baggage if key not in read]
+        used += self.anomalies.dimensions if self.watches else ()
         names = dict.fromkeys([*self.attribution.labels, *baggage, *used, *self.metrics.labels])
         return tuple(name for name in names if name not in OWN_LABELS and name not in CallIdentity._fields)
 

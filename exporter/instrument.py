@@ -231,7 +231,7 @@ def _start(config: Config, resource: Resource | None) -> _Running:
 def _start_engine(config: Config, pipeline: Pipeline) -> None:
     """Evaluates the rules of a configuration, where it has any."""
     asked = bool(config.rules or config.receivers) or any(one.alerts for one in config.budget_configs)
-    if asked and config.alerting.enabled:
+    if (asked or config.watches) and config.alerting.enabled:
         # Imported where there are rules: a process that only counts does without.
         from spanbudget.exporter.alerting.starting import make_engine  # noqa: PLC0415
 
@@ -322,6 +322,7 @@ def _attach(running: _Running, provider: SpanSource, predicate: Predicate | None
         report=_log_first,
         labels=span_labels,
         started=link_span,
+        interactive=running.pipeline.interactive,
     )
     sampling = running.config.sampling.record_unsampled
     attachment = Attachment(provider, processor, record_unsampled=sampling, predicate=predicate)

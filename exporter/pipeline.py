@@ -26,6 +26,7 @@ from spanbudget.processors.budgets import BudgetBook
 from spanbudget.processors.call import PricedCall
 from spanbudget.processors.counting import CallCounter
 from spanbudget.processors.errors import LedgerError
+from spanbudget.processors.interactive import InteractiveSpans
 from spanbudget.processors.ledger import Entry
 from spanbudget.processors.reading import SpanReader
 from spanbudget.processors.spans import record_of
@@ -85,6 +86,7 @@ class Pipeline:
         clock_ns: Nanoseconds since the epoch.
         on_booked: Called by the worker after each batch that had calls; it must not wait for anything.
         budget_series: What this process's own calls cost each budget.
+        interactive: The live spans for which it is known whether somebody waits.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Pipeline:
         self.resource: Mapping[str, object] = {}
         self.on_booked: Callable[[], None] = _nothing
         self.budget_series = BudgetSeriesBook()
+        self.interactive = InteractiveSpans()
         self._make_admission = make_admission
         self._make_parts = make_parts
         self._store = store
@@ -180,7 +183,7 @@ class Pipeline:
             self._start()
 
     def _write_aside(self, span: ReadableSpan) -> None:
-        what, sampled, _ = self._parts.booker.read(record_of(span))
+        what, sampled, _ = self._parts.booker.read(record_of(span, self.interactive.ended))
         record: dict[str, Any] = {"sampled": sampled}
         if isinstance(what, Link):
             record["link"] = [what.trace_id, what.span_id, what.parent_id, what.end_ns]
@@ -298,13 +301,15 @@ class Pipeline:
 
     def _take(self) -> list[Observed]:
         waiting, booker, settled = self._queue, self._parts.booker, self._settled
+        # What is known of a span was known before it ended, and so before it came here.
+        ended = self.interactive.ended if self.interactive else None
 
         def take(_: int) -> Observed | None:
             what = waiting.popleft()
             if type(what) is Settled:
                 settled.append(what)
                 return self.admission.conclude(what) if self.admission is not None else None
-            return booker.read(record_of(what))  # type: ignore[arg-type]
+            return booker.read(record_of(what, ended))  # type: ignore[arg-type]
 
         if waiting:
             self._unflushed_since_ns = getattr(waiting[0], "end_time", None) or self.clock_ns()

@@ -60,11 +60,12 @@ def _rule(rule: ScopeRule, section: ScopeConfig) -> ScopeRule:
 
 
 def make_reader(config: Config) -> SpanReader:
-    """A reader with the configured attribution, names and scope rules."""
+    """A reader with the configured attribution, names and scope rules, and the key of hashes."""
     return SpanReader(
         attribution=attribution_of(config.attribution.configured(), config.extra_labels),
         namer=Namer(config.model_aliases),
         scopes=scope_rules(config.scopes),
+        hash_key=config.advice.key,
     )
 
 

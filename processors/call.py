@@ -93,6 +93,15 @@ class LLMCall(NamedTuple):
         reported_cost: Cost in pico-USD that the provider's API itself returned; None where it did not.
         claimed_cost: Cost in pico-USD that an instrumentation computed; a cross-check, never the truth.
         web_searches: Web searches that the provider bills by request; None where not reported.
+        prompt_hash: Hash of the whole request, int64; None unless the application opted in.
+        prefix_hash: Hash of its system instructions and tools, and in the lowest byte their share of the
+            prompt; see `content_hash.split_prefix`. None as above.
+        finish_reason: Why the answer ended, under one name (`stop`, `length`, `tool_calls`,
+            `content_filter`, …); None where not reported.
+        error_type: Class or code of the error, never its message; None where there was none.
+        interactive: True where somebody waits for the answer, False where nobody does, None where nothing
+            tells.
+        deterministic: True where temperature 0 was asked for, False for any other; None where not reported.
     """
 
     trace_id: int
@@ -117,6 +126,12 @@ class LLMCall(NamedTuple):
     reported_cost: int | None = None
     claimed_cost: int | None = None
     web_searches: int | None = None
+    prompt_hash: int | None = None
+    prefix_hash: int | None = None
+    finish_reason: str | None = None
+    error_type: str | None = None
+    interactive: bool | None = None
+    deterministic: bool | None = None
 
     def label(self, name: str) -> str | None:
         """The value of a label, None where the call has no such label."""

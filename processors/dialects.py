@@ -42,18 +42,24 @@ class Field:
     TIER: Final = 22
     REQUEST_TIER: Final = 23
     STREAM: Final = 24
-    FINISH: Final = 25
-    FIRST_CHUNK: Final = 26
-    ERROR_TYPE: Final = 27
-    HTTP_STATUS: Final = 28
-    CLAIMED_COST: Final = 29
-    COST_AMOUNT: Final = 30
-    COST_SOURCE: Final = 31
-    PARAMETERS: Final = 32
-    METADATA: Final = 33
+    FIRST_CHUNK: Final = 25
+    ERROR_TYPE: Final = 26
+    HTTP_STATUS: Final = 27
+    CLAIMED_COST: Final = 28
+    COST_AMOUNT: Final = 29
+    COST_SOURCE: Final = 30
+    METADATA: Final = 31
+    PROMPT_HASH: Final = 32
+    PREFIX_HASH: Final = 33
+    PARAMETERS: Final = 34
+    FINISH: Final = 35
+    TEMPERATURE: Final = 36
+    INTERACTIVE: Final = 37
 
 
-FIELD_COUNT: Final = 34
+FIELD_COUNT: Final = 38
+INTERACTIVE_KEY: Final = "spanbudget.interactive"
+"""Attribute or baggage key by which an application says whether somebody waits for its calls."""
 
 SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
     Field.PROVIDER: ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system",
@@ -160,7 +166,63 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
     Field.OUTPUT_DETAILS: ("gen_ai.usage.output_token_details",),
     Field.PARAMETERS: ("llm.invocation_parameters", "langfuse.observation.model.parameters"),
     Field.METADATA: ("metadata",),
+    Field.TEMPERATURE: (
+        "gen_ai.request.temperature", "llm.request.temperature", "ai.settings.temperature",
+        "langsmith.metadata.ls_temperature",
+    ),
+    Field.INTERACTIVE: (INTERACTIVE_KEY,),
+    Field.PROMPT_HASH: ("spanbudget.prompt.hash",),
+    Field.PREFIX_HASH: ("spanbudget.prefix.hash",),
 }  # fmt: skip
+
+FINISH_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed", "finished"), "stop"
+    ),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+                    "length"),
+    **dict.fromkeys(("tool_use", "tool_call", "function_call", "malformed_function_call"), "tool_calls"),
+    **dict.fromkeys(
+        ("safety", "content_filtered", "guardrail_intervened", "recitation", "blocklist",
+         "prohibited_content", "spii", "image_safety"),
+        "content_filter",
+    ),
+}  # fmt: skip
+"""Finish reasons under one name, in lower case with `_` for `-`; what is not here keeps its own."""
+
+CONTENT: Final[Mapping[str, tuple[str, ...]]] = {
+    "system": ("gen_ai.system_instructions", "llm.system_prompt"),
+    "tools": ("gen_ai.tool.definitions", "ai.prompt.tools"),
+    "messages": ("gen_ai.input.messages", "ai.prompt.messages"),
+    "request": ("gen_ai.prompt", "ai.prompt", "input.value", "langfuse.observation.input", "ai.value",
+                "ai.values"),
+    "parameters": ("llm.invocation_parameters", "langfuse.observation.model.parameters",
+                   "embedding.invocation_parameters"),
+}  # fmt: skip
+"""Where contents of a request stand, whole, as text (mostly JSON) or as values; read only where the
+application opted into hashes. `request` is read where there are no messages."""
+CONTENT_PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
+    "tools": ("llm.tools.", "llm.request.functions."),
+    "messages": ("llm.input_messages.", "gen_ai.prompt.", "llm.prompts.", "embedding.embeddings."),
+}
+"""The same where each part of the contents is an attribute of its own: `<prefix><number>.<part>`."""
+CONTENT_PARAMETERS: Final[Mapping[str, str]] = {
+    **{
+        f"gen_ai.request.{name}": name
+        for name in ("temperature", "top_p", "top_k", "seed", "stop_sequences", "presence_penalty",
+                     "frequency_penalty", "choice.count", "encoding_formats", "reasoning_effort")
+    },
+    "gen_ai.output.type": "output.type",
+    "gen_ai.openai.request.response_format": "response_format",
+    **{
+        name: name
+        for name in ("temperature", "top_p", "top_k", "seed", "stop", "stop_sequences", "presence_penalty",
+                     "frequency_penalty", "n", "encoding_format", "reasoning_effort", "reasoning",
+                     "response_format", "tool_choice", "dimensions", "thinking")
+    },
+}  # fmt: skip
+"""Parameters that make another request of the same contents: attributes, and keys of `parameters`. The
+model, the length of the answer and whether it streams do not."""
 
 RARE_FIELDS: Final = slice(Field.CACHE_WRITE_5M, Field.OUTPUT_DETAILS + 1)
 """Fields that hardly a span has; next to each other, so that one look tells."""

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from spanbudget.processors.call import LLMCall, Usage, UsageConfidence
+
+_Known = TypeVar("_Known")
 
 OVERLAP_TOLERANCE_NS: Final = 2_000_000
 """Clocks of two wrappers around one call are read this far apart at most (2 ms)."""
@@ -154,7 +156,8 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
 
     Returns:
         The call to book instead, under the later span's ids, scope and end; None where the later span adds
-        nothing that changes money, tokens or attribution.
+        nothing that changes money, tokens or attribution. How the call ended and was asked changes none of
+        these; a hash of its contents, which the application has asked for, is booked all the same.
     """
     usage, confidence, reasons = _better_usage(known, later)
     later_tier = later.tier is not None and (
@@ -178,8 +181,14 @@ def combined(known: LLMCall, later: LLMCall) -> LLMCall | None:
         failed=known.failed and later.failed,
         response_id=known.response_id or later.response_id,
         labels=labels,
-        reported_cost=known.reported_cost if known.reported_cost is not None else later.reported_cost,
-        web_searches=known.web_searches if known.web_searches is not None else later.web_searches,
+        reported_cost=_first(known.reported_cost, later.reported_cost),
+        web_searches=_first(known.web_searches, later.web_searches),
+        prompt_hash=_first(known.prompt_hash, later.prompt_hash),
+        prefix_hash=_first(known.prefix_hash, later.prefix_hash),
+        finish_reason=known.finish_reason or later.finish_reason,
+        error_type=_error_of(known, later),
+        interactive=_first(known.interactive, later.interactive),
+        deterministic=_first(known.deterministic, later.deterministic),
     )
     return better if _differs(known, better) else None
 
@@ -216,7 +225,20 @@ def _differs(known: LLMCall, better: LLMCall) -> bool:
         or known.labels != better.labels
         or known.reported_cost != better.reported_cost
         or known.web_searches != better.web_searches
+        or known.prompt_hash != better.prompt_hash
+        or known.prefix_hash != better.prefix_hash
     )
+
+
+def _first(one: _Known | None, other: _Known | None) -> _Known | None:
+    return one if one is not None else other
+
+
+def _error_of(known: LLMCall, later: LLMCall) -> str | None:
+    """The error of a call that two spans describe; none where one of them has seen it end well."""
+    if known.failed is not later.failed:
+        return None if known.error_type is None or later.error_type is None else known.error_type
+    return known.error_type or later.error_type
 
 
 def _better_usage(known: LLMCall, later: LLMCall) -> tuple[Usage, UsageConfidence, tuple[str, ...]]:

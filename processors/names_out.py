@@ -174,6 +174,12 @@ BUDGET_PROJECTED_USD: Final = Metric(
     "What a budget will have spent at the end of its window, by quantile",
     Kind.GAUGE,
 )
+BUDGET_EXHAUSTION: Final = Metric(
+    "llm.budget.exhaustion.seconds",
+    "{second}",
+    "Time until the limit on money is reached, by the median; missing where the window ends before",
+    Kind.GAUGE,
+)
 BUDGET_BURN_RATE: Final = Metric(
     "llm.budget.burn_rate",
     "{ratio}",
@@ -209,6 +215,60 @@ DURATION_BOUNDS_SECONDS: Final = (
     *(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
 )
 """Upper bounds of buckets. Source: OpenTelemetry's conventions for `gen_ai.client.operation.duration`."""
+
+# What the watch for anomalies sees; the same process shows it.
+ANOMALY_SCORE: Final = Metric(
+    "llm.anomaly.score", "{ratio}", "How unusual a series is: above 1 it is an anomaly", Kind.GAUGE
+)
+ANOMALY_EXCESS_USD: Final = Metric(
+    "llm.anomaly.excess.usd",
+    "{USD}",
+    "What an anomaly has cost so far beyond what was expected; below 0 where calls are missing",
+    Kind.GAUGE,
+)
+ANOMALY_EXPECTED_USD: Final = Metric(
+    "llm.anomaly.expected.usd", "{USD}", "What a series is expected to cost in ten minutes", Kind.GAUGE
+)
+ANOMALY_STATE: Final = Metric(
+    "llm.anomaly.state", "{series}", "1 for the status that a watched series has", Kind.GAUGE
+)
+ANOMALY_METRICS: Final = (ANOMALY_SCORE, ANOMALY_EXCESS_USD, ANOMALY_EXPECTED_USD, ANOMALY_STATE)
+ANOMALY_DIMENSION: Final = "llm.anomaly.dimension"
+"""Attribute: what a series is the part of a budget by, `model`; absent for the budget's total."""
+ANOMALY_VALUE: Final = "llm.anomaly.value"
+"""Attribute: the value of that dimension."""
+ANOMALY_SIGNAL: Final = "llm.anomaly.signal"
+"""Attribute: `spend`, `cost_per_request`, `silence`, `latency`, `error_rate` or `tokens`."""
+ANOMALY_BOUND: Final = "llm.anomaly.bound"
+"""Attribute: `low`, `expected` or `high`."""
+ANOMALY_STATUS: Final = "llm.anomaly.status"
+"""Attribute: `learning`, `ok` or `anomalous`."""
+
+ANOMALIES_SERIES: Final = Metric(
+    "spanbudget.anomalies.series", "{series}", "Series that are watched for anomalies", Kind.GAUGE
+)
+ANOMALIES_LEFT_OUT: Final = Metric(
+    "spanbudget.anomalies.left_out",
+    "{series}",
+    "Series with calls in the last ten minutes that are not watched, because others spend more",
+    Kind.GAUGE,
+)
+ANOMALIES_OPEN: Final = Metric(
+    "spanbudget.anomalies.open", "{episode}", "Anomalies that have not ended, by signal", Kind.GAUGE
+)
+ANOMALIES_BEHIND: Final = Metric(
+    "spanbudget.anomalies.behind.seconds",
+    "{second}",
+    "How much of the past the watch for anomalies has still to read",
+    Kind.GAUGE,
+    NANO,
+)
+ANOMALIES_RELEARNED: Final = Metric(
+    "spanbudget.anomalies.relearned",
+    "{series}",
+    "Series that learn anew because what was kept of them cannot be read",
+    Kind.COUNTER,
+)
 
 # What becomes of rules and their alerts.
 ALERTS_ACTIVE: Final = Metric(
@@ -464,6 +524,11 @@ SELF_METRICS: Final = (
     RULES_SERIES,
     RULES_LEADING,
     RULES_ERRORS,
+    ANOMALIES_SERIES,
+    ANOMALIES_LEFT_OUT,
+    ANOMALIES_OPEN,
+    ANOMALIES_BEHIND,
+    ANOMALIES_RELEARNED,
     NOTIFICATIONS_SENT,
     NOTIFICATIONS_FAILED,
     NOTIFICATIONS_DEAD,

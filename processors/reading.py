@@ -2,9 +2,8 @@
 
 import base64
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final, TypeAlias
 
 from spanbudget.processors.attribution import Attribution
@@ -17,9 +16,12 @@ from spanbudget.processors.call import (
     Usage,
     UsageConfidence,
 )
+from spanbudget.processors.circumstances import Circumstances, deterministic_by, error_type, flag_of
+from spanbudget.processors.content_hash import ContentHasher
 from spanbudget.processors.dialects import (
     FIELD_COUNT,
     INFERENCE,
+    INTERACTIVE_KEY,
     LITELLM_MARKS,
     LITELLM_RULE,
     OPERATION_NAMES,
@@ -49,6 +51,7 @@ class SpanReader:
         attribution: Where labels come from.
         namer: Normalises providers and models.
         scopes: Rules from the configuration by scope name; they replace the built-in ones.
+        hash_key: The secret of the application that opted into hashes of contents; None never reads any.
 
     Attributes:
         rejected: How many spans or values were malformed, by reason.
@@ -60,6 +63,7 @@ class SpanReader:
         attribution: Attribution | None = None,
         namer: Namer | None = None,
         scopes: Mapping[str, ScopeRule] | None = None,
+        hash_key: bytes | None = None,
     ) -> None:
         self._attribution = attribution or Attribution()
         self._namer = namer or Namer()
@@ -74,7 +78,14 @@ class SpanReader:
         self._blank: list[object] = [None] * self._width
         self._last: list[int] = [99] * self._width
         self._shapes: dict[tuple[object, ...], _Shape | None] = {}
-        self._picks: dict[tuple[str, ...], _Pick | None] = {}
+        self._places: dict[tuple[str, ...], _Places | None] = {}
+        self._circumstances = Circumstances()
+        self._hasher = ContentHasher(hash_key)
+        self._hashes_contents = hash_key is not None
+        self._resource: Mapping[str, object] | None = (
+            None  # of the last span, and what it says of all its spans
+        )
+        self._resource_flag: bool | None = None
         self.rejected: dict[str, int] = {}
 
     def read(self, span: SpanRecord) -> LLMCall | None:
@@ -93,7 +104,14 @@ class SpanReader:
             and not shape.inference
         ):
             return None
-        if not self._is_sound(span):
+        if not (
+            0 < span.trace_id < TRACE_ID_END
+            and 0 < span.span_id < SPAN_ID_END
+            and 0 <= span.parent_id < SPAN_ID_END
+            and 0 < span.end_ns < TIME_MAX_NS
+        ):
+            reason = _unsound(span)
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
             return None
         call = self._call(span, found, shape)
         return None if shape.aggregate and call.usage is NO_USAGE else call
@@ -148,30 +166,30 @@ class SpanReader:
         One emitter sets the same keys again and again, so what is where is worked out once for each set.
         """
         keys = tuple(attributes)
-        pick = self._picks.get(keys, _UNSEEN)
-        if pick is _UNSEEN:
-            pick = self._pick_of(keys)
-        if pick is not None:
+        places = self._places.get(keys, _UNSEEN)
+        if places is _UNSEEN:
+            places = self._places_of(keys)
+        if places is not None:
             values = list(attributes.values())
             if "" not in values:
-                values.append(None)
-                return list(pick(values))  # type: ignore[operator]
+                found = self._blank.copy()
+                for index, place in places:  # type: ignore[attr-defined]
+                    found[place] = values[index]
+                return found
         return self._collect_slowly(attributes)
 
-    def _pick_of(self, keys: tuple[str, ...]) -> "_Pick | None":
-        """What picks each field's value among those of the keys, behind which a None stands.
+    def _places_of(self, keys: tuple[str, ...]) -> "_Places | None":
+        """Which value goes to which field.
 
         None where it depends on the values: two keys tell the same field, or one is also a label.
         """
         slots = self._slots
-        indices = {slots[key][0]: index for index, key in enumerate(keys) if key in slots}
-        told = sum(key in slots for key in keys)
-        simple = len(indices) == told and self._also.keys().isdisjoint(keys)
-        pick = itemgetter(*(indices.get(place, -1) for place in range(self._width))) if simple else None
-        if len(self._picks) >= _SHAPES_MAX:
-            self._picks.clear()
-        self._picks[keys] = pick
-        return pick
+        places = tuple((index, slots[key][0]) for index, key in enumerate(keys) if key in slots)
+        simple = len({place for _, place in places}) == len(places) and self._also.keys().isdisjoint(keys)
+        if len(self._places) >= _SHAPES_MAX:
+            self._places.clear()
+        known = self._places[keys] = places if simple else None
+        return known
 
     def _collect_slowly(self, attributes: Mapping[str, object]) -> list[object]:
         found = self._blank.copy()
@@ -195,18 +213,6 @@ class SpanReader:
                 found[place] = attributes[key]
         return found
 
-    def _is_sound(self, span: SpanRecord) -> bool:
-        if (
-            0 < span.trace_id < TRACE_ID_END
-            and 0 < span.span_id < SPAN_ID_END
-            and 0 <= span.parent_id < SPAN_ID_END
-            and 0 < span.end_ns < TIME_MAX_NS
-        ):
-            return True
-        reason = _unsound(span)
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
-        return False
-
     def _call(self, span: SpanRecord, found: list[object], shape: "_Shape") -> LLMCall:
         usage = plain_usage(found) if shape.plain else None
         confidence: UsageConfidence = "exact"
@@ -226,10 +232,29 @@ class SpanReader:
         if shape.aggregate and confidence == "exact":
             confidence, reasons = "estimated", (*reasons, "agent_total")
         start, end, metadata = span.start_ns, span.end_ns, found[Field.METADATA]
-        reported, claimed = _costs(found, name.provider) if _has_cost(found) else (None, None)
+        reported = claimed = None
+        if found[Field.CLAIMED_COST] is not None or found[Field.COST_AMOUNT] is not None:
+            reported, claimed = _costs(found, name.provider)
         searches = None if metadata is None else _web_searches(metadata)
         response_id = found[Field.RESPONSE_ID]
         sure = plain and not reasons and reported is None and claimed is None and searches is None
+        failed = span.status == STATUS_ERROR or "not_billed" in reasons
+        told_prompt, told_prefix = found[Field.PROMPT_HASH], found[Field.PREFIX_HASH]
+        prompt_hash = prefix_hash = None
+        if self._hashes_contents or told_prompt is not None or told_prefix is not None:
+            prompt_hash, prefix_hash = self._hasher.hashes(span.attributes, told_prompt, told_prefix)
+        if span.resource is not self._resource:
+            self._resource, self._resource_flag = span.resource, flag_of(span.resource, INTERACTIVE_KEY)
+        circumstances = (
+            found[Field.FINISH], found[Field.TEMPERATURE], found[Field.INTERACTIVE],
+            span.interactive, self._resource_flag,
+        )  # fmt: skip
+        try:
+            finish, interactive, fixed = self._circumstances[circumstances]
+        except TypeError:  # a list
+            finish, interactive, fixed = self._circumstances.of_lists(circumstances)
+        if fixed is None and found[Field.PARAMETERS] is not None:
+            fixed = deterministic_by(found[Field.PARAMETERS])
         # The record without its __new__ in Python: half the time.
         return tuple.__new__(
             PlainCall if sure else LLMCall,
@@ -237,10 +262,11 @@ class SpanReader:
                 span.trace_id, span.span_id, span.parent_id, span.scope, name.provider, name.model,
                 shape.asked, shape.answered, shape.operation, shape.aggregate, tier, usage, confidence,
                 reasons, start if 0 < start <= end else end, end,
-                span.status == STATUS_ERROR or "not_billed" in reasons,
+                failed,
                 _answer_id(response_id) if type(response_id) is str else None,
                 self._attribution.labels(found[FIELD_COUNT:], span.resource, metadata),
-                reported, claimed, searches,
+                reported, claimed, searches, prompt_hash, prefix_hash, finish,
+                error_type(span, found, reasons) if failed or reasons else None, interactive, fixed,
             ),
         )  # fmt: skip
 
@@ -327,7 +353,8 @@ def _without_usage(
     return NO_USAGE, "unknown", (reason,)
 
 
-_Pick: TypeAlias = Callable[[Sequence[object]], tuple[object, ...]]
+_Places: TypeAlias = tuple[tuple[int, int], ...]
+"""Pairs: the place of a value among a span's attributes, and the field that it tells."""
 _UNSEEN: Final = object()
 _SHAPES_MAX: Final = 4096
 _TIERS: Final = {name: name for name in ("default", "standard", "flex", "priority", "batch", "auto")}
@@ -406,10 +433,6 @@ def _requested_tier(found: list[object]) -> tuple[str | None, str | None]:
     if asked is None or asked.lower() in _PLAIN_TIERS:
         return None, None
     return asked.lower(), "tier_requested_only"
-
-
-def _has_cost(found: list[object]) -> bool:
-    return found[Field.CLAIMED_COST] is not None or found[Field.COST_AMOUNT] is not None
 
 
 def _costs(found: list[object], provider: str | None) -> tuple[int | None, int | None]:

@@ -7,6 +7,8 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from spanbudget.processors.interactive import InteractiveSpans
+
 
 class Sink(Protocol):
     """Where finished spans go."""
@@ -51,7 +53,8 @@ class BudgetSpanProcessor(SpanProcessor):
         reraise: True lets faults through after they were counted; for tests.
         report: Told of each fault and of their number so far; the shell logs the first.
         labels: Gives attributes for each span that starts in a context, unless the span has them.
-        started: Told of each span that starts, with its context.
+        started: Told of each span that starts.
+        interactive: Remembers for which spans somebody waits.
 
     Attributes:
         failures: Faults so far.
@@ -66,6 +69,7 @@ class BudgetSpanProcessor(SpanProcessor):
         report: Callable[[Exception, int], None] = _ignore,
         labels: Callable[[Context | None], Mapping[str, str]] = _no_labels,
         started: Callable[[Span], None] = _not_told,
+        interactive: InteractiveSpans | None = None,
     ) -> None:
         self.failures = 0
         self._sink = sink
@@ -75,9 +79,10 @@ class BudgetSpanProcessor(SpanProcessor):
         self._report = report
         self._labels = labels
         self._started = started
+        self._interactive = interactive
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Copies the configured baggage and the labels of the context onto the span; nothing else."""
+        """Copies the configured baggage and the labels of the context onto the span, and takes note of it."""
         try:
             if self._baggage_keys:
                 self._copy_baggage(span, parent_context)
@@ -85,6 +90,8 @@ class BudgetSpanProcessor(SpanProcessor):
                 present = span.attributes or {}
                 span.set_attributes({key: labels[key] for key in labels if key not in present})
             self._started(span)
+            if self._interactive is not None:
+                self._interactive.started(span, parent_context)
         except Exception as failure:  # noqa: BLE001 - the border to the application's thread
             self._failed(failure)
 

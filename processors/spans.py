@@ -1,10 +1,10 @@
 """A finished span as the rest of `processors` reads it, whether it came from the SDK, OTLP or a file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, TraceFlags
 
 STATUS_UNSET: Final = 0
 STATUS_OK: Final = 1
@@ -34,6 +34,8 @@ class SpanRecord(NamedTuple):
         resource: Attributes of the resource.
         exceptions: `exception.type` and `exception.message` of each exception event.
         sampled: The span is exported, so that a backend has its trace.
+        interactive: Whether somebody waits for what the span does, as far as the spans around it tell; None
+            where they do not.
     """
 
     trace_id: int
@@ -50,22 +52,30 @@ class SpanRecord(NamedTuple):
     resource: Mapping[str, object]
     exceptions: tuple[tuple[str, str], ...] = ()
     sampled: bool = False
+    interactive: bool | None = None
 
 
 _UNSET: Final = StatusCode.UNSET
 
 
-def record_of(span: ReadableSpan) -> SpanRecord:
-    """Reads a span of the SDK without copying its attributes."""
+def record_of(span: ReadableSpan, ended: Callable[[int], bool | None] | None = None) -> SpanRecord:
+    """Reads a span of the SDK without copying its attributes.
+
+    Args:
+        span: The span.
+        ended: Tells of a span id whether somebody waits for that span, as the spans around it tell; None
+            where nothing is known of any.
+    """
     context, parent, scope, status = span.context, span.parent, span.instrumentation_scope, span.status
     code = status.status_code
     events = getattr(span, "_events", None)  # the public property copies them, and hardly a span has any
     if events is None:
         events = span.events
     # SpanRecord(...) without its __new__ in Python: half the time.
+    span_id = context.span_id if context is not None else 0
     parts = (
         context.trace_id if context is not None else 0,
-        context.span_id if context is not None else 0,
+        span_id,
         parent.span_id if parent is not None else 0,
         span.name,
         scope.name if scope is not None else "",
@@ -74,15 +84,16 @@ def record_of(span: ReadableSpan) -> SpanRecord:
         span.end_time or 0,
         STATUS_UNSET if code is _UNSET else code.value,
         status.description,
-        _attributes_of(span),
+        attributes_of(span),
         span.resource.attributes,
         exceptions_of((event.name, event.attributes) for event in events) if events else (),
-        context is not None and context.trace_flags.sampled,
+        context is not None and context.trace_flags & TraceFlags.SAMPLED != 0,
+        None if ended is None else ended(span_id),
     )
     return tuple.__new__(SpanRecord, parts)
 
 
-def _attributes_of(span: ReadableSpan) -> Mapping[str, object]:
+def attributes_of(span: ReadableSpan) -> Mapping[str, object]:
     """The dict inside the SDK's attribute mapping, whose own look-ups cost a Python call and a lock each."""
     inner = getattr(span, "_attributes", None)
     inner = getattr(inner, "_dict", inner)

@@ -131,6 +131,12 @@ class PostgresEntryLedger:
             rows = connection.execute(sql.MODEL_USES, (since_ns,)).fetchall()
         return [plain_row(row) for row in rows]
 
+    def call_page(self, since_ns: int, until_ns: int, before: bytes, limit: int) -> list[list[Any]]:
+        """See `call_pages.PagedLedger.call_page`."""
+        with self.session.scanning() as connection:
+            rows = connection.execute(sql.CALL_PAGE, (since_ns, until_ns, before, limit)).fetchall()
+        return [plain_row(row) for row in rows]
+
     def close(self) -> None:
         """See `Ledger.close`."""
         self.session.close()

@@ -6,13 +6,14 @@ Each statement takes any number of rows, as one array for each column; `postgres
 from collections.abc import Sequence
 from typing import Final
 
+from spanbudget.exporter.ledger.call_pages import FLAGS, HASHES, NUMBERS, TEXTS, UNKNOWN
 from spanbudget.exporter.ledger.hold_statements import DOCUMENTS_VERSION
 from spanbudget.exporter.ledger.rows import ABSENT, COUNTS, ENTRY_COLUMNS, OWN, RARE, SHAPE
 from spanbudget.exporter.ledger.statements import SPEND_KEY, SPEND_TOTALS
 from spanbudget.processors.money import PICO_PER_USD
 
 ENTRY_ID_BYTES: Final = 25
-_FLAGS: Final = ("aggregate", "failed")
+_FLAGS: Final = ("aggregate", "failed", "interactive", "deterministic")
 """Columns of `SHAPE` that are integers."""
 _AMOUNT: Final = ("cost_usd", "cost_pico", "tokens", "requests")
 _MEASURES: Final = ("cost", "tokens", "requests")
@@ -122,6 +123,20 @@ MODEL_USES: Final = (
     " + coalesce(e.cache_write_tokens, 0) + coalesce(e.output_tokens, 0)), max(e.end_ns)"
     f" FROM entries AS e WHERE e.end_ns >= %s AND {_STANDING} GROUP BY e.model, e.provider"
     ' ORDER BY 3 DESC, e.model COLLATE "C" NULLS FIRST, e.provider COLLATE "C" NULLS FIRST'
+).encode()
+
+
+def _believed(column: str) -> str:
+    """A number as a bigint, which is read faster than a numeric; beyond it, as above all that is believed."""
+    return f"coalesce(least(greatest(e.{column}, {UNKNOWN}), 4611686018427387904), {UNKNOWN})::bigint"
+
+
+CALL_PAGE: Final = (
+    f"SELECT e.id, {_believed('end_ns')}, {_believed('start_ns')}, e.parent_id,"
+    f" {', '.join(f'e.{column}' for column in (*TEXTS, *FLAGS, *HASHES))},"
+    f" {', '.join(map(_believed, NUMBERS))} FROM entries AS e"
+    f" WHERE e.end_ns >= %s AND (e.end_ns, e.id) < (%s::numeric, %s::bytea) AND {_STANDING}"
+    " ORDER BY e.end_ns DESC, e.id DESC LIMIT %s"
 ).encode()
 
 EXCLUDE_WRITERS: Final = b"LOCK TABLE entries, spend IN SHARE ROW EXCLUSIVE MODE"

@@ -30,6 +30,10 @@ _SAME: Final = (
 )
 """Fields of a call whose values are text, integers or None as they are."""
 
+_LATER: Final = ("prompt_hash", "prefix_hash", "finish_reason", "error_type")
+_LATER_FLAGS: Final = ("interactive", "deterministic")
+"""Fields that a file of an older program lacks, and flags among these."""
+
 _BUCKETS: Final = Usage._fields
 _PARTS: Final = ("cost_input", "cost_cache_read", "cost_cache_write", "cost_output", "price_id")
 
@@ -37,6 +41,8 @@ _PARTS: Final = ("cost_input", "cost_cache_read", "cost_cache_write", "cost_outp
 def call_to_record(call: LLMCall) -> Record:
     """Writes a call; `record_to_call` reads it back exactly."""
     record: Record = {name: getattr(call, name) for name in _SAME}
+    record |= {name: getattr(call, name) for name in _LATER}
+    record |= {name: None if (flag := getattr(call, name)) is None else int(flag) for name in _LATER_FLAGS}
     record |= {f"usage.{name}": getattr(call.usage, name) for name in _BUCKETS}
     record |= {
         # As text: JSON readers other than Python's round integers of 128 bits.
@@ -57,6 +63,8 @@ def record_to_call(record: Mapping[str, Any]) -> LLMCall:
         KeyError: A field is missing.
         ValueError: A field is not what it should be.
     """
+    later: dict[str, Any] = {name: record.get(name) for name in _LATER}
+    later |= {name: None if (flag := record.get(name)) is None else bool(flag) for name in _LATER_FLAGS}
     return LLMCall(
         **{name: record[name] for name in _SAME if name != "usage_confidence"},
         usage_confidence=cast("UsageConfidence", record["usage_confidence"]),
@@ -67,6 +75,7 @@ def record_to_call(record: Mapping[str, Any]) -> LLMCall:
         usage=Usage(*(record[f"usage.{name}"] for name in _BUCKETS)),
         reasons=reasons_of(record["reasons"])[0],
         labels=labels_of(record["labels"]),
+        **later,
     )
 
 

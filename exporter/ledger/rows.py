@@ -2,7 +2,7 @@
 
 A row has four groups of columns. `OWN` differ from call to call. `COUNTS` are integers of nearly every call,
 `RARE` integers of few. `SHAPE` columns repeat from call to call, so a writer keeps the distinct shapes of a
-connection in a temporary table and binds one number instead of fourteen values: binding is what an insert
+connection in a temporary table and binds one number instead of eighteen values: binding is what an insert
 from Python costs (0.1 µs for each text, 0.25 µs for each None or bytes, under CPython 3.11).
 """
 
@@ -26,11 +26,12 @@ COUNTS: Final = (
 RARE: Final = (
     *("audio_input_tokens", "audio_output_tokens", "audio_cache_read_tokens", "image_input_tokens"),
     *("reported_cost_pico", "claimed_cost_pico"),
-    "web_searches",
+    *("web_searches", "prompt_hash", "prefix_hash"),
 )
 SHAPE: Final = (
     *("kind", "scope", "provider", "model", "request_model", "response_model", "operation", "aggregate"),
     *("tier", "usage_confidence", "cost_confidence", "reasons", "price_id", "failed"),
+    *("finish_reason", "error_type", "interactive", "deterministic"),
 )
 ENTRY_COLUMNS: Final = (*OWN, *COUNTS, *RARE, *SHAPE)
 """Columns of the table `entries` but `seq`, in the order in which `entry_of` wants them."""
@@ -124,8 +125,10 @@ class Encoder:
             _, _, parent, scope, provider, model, asked, answered, operation, aggregate, tier = call[:11]
             usage, usage_confidence, reasons, start_ns, end_ns, failed, response_id, labels = call[11:19]
             total, read, write, write_5m, write_1h, output, reasoning, _, _, _, _ = usage[:]
-            names = (kind, scope, provider, model, asked, answered, operation, aggregate, tier)
-            shape = (*names, usage_confidence, confidence, reasons, why, price_id, failed)
+            shape = (
+                kind, scope, provider, model, asked, answered, operation, aggregate, tier,
+                usage_confidence, confidence, reasons, why, price_id, failed, *call[24:],
+            )  # fmt: skip
             number = shape_number(shape)
             if number is None:
                 number = self._remember(shape)
@@ -172,17 +175,17 @@ def _rare(call: LLMCall) -> tuple[int | None, ...]:
     usage = call.usage
     return (
         *(usage.audio_input, usage.audio_output, usage.audio_cache_read, usage.image_input),
-        *(call.reported_cost, call.claimed_cost, call.web_searches),
+        *(call.reported_cost, call.claimed_cost, call.web_searches, call.prompt_hash, call.prefix_hash),
     )
 
 
 def has_rare(entries: Sequence[Entry]) -> bool:
     """Whether any entry has a value in a `RARE` column."""
-    some, many = (None,) * 3, (None,) * 4
+    some, many = (None,) * 5, (None,) * 4
     for entry in entries:
         call = entry[2][0]
-        # Audio and images; reported and claimed costs, and searches.
-        if call[11][7:] != many or call[19:] != some:
+        # Audio and images; reported and claimed costs, searches, and hashes.
+        if call[11][7:] != many or call[19:24] != some:
             return True
     return False
 
@@ -197,14 +200,15 @@ def entry_of(row: Sequence[Any], windows: tuple[SpendKey, ...] = ()) -> Entry:
     if bytes in map(type, row[1:]):
         row = (row[0], *map(plain, row[1:]))
     entry_key, end_ns, start_ns, parent, response_id, labels = row[:6]
-    tokens, cost, parts, reported_and_searches = (*row[6:13], *row[18:22]), row[13], row[14:18], row[22:25]
-    kind, scope, provider, model, asked, answered, operation, aggregate, tier = row[25:34]
-    usage_confidence, cost_confidence, reasons, price_id, failed = row[34:]
+    tokens, cost, parts, rare = (*row[6:13], *row[18:22]), row[13], row[14:18], row[22:27]
+    kind, scope, provider, model, asked, answered, operation, aggregate, tier = row[27:36]
+    usage_confidence, cost_confidence, reasons, price_id, failed, finish, failure = row[36:43]
+    interactive, fixed = (None if flag is None else bool(flag) for flag in row[43:])
     usage_reasons, price_reasons = reasons_of(reasons)
     trace, span = int.from_bytes(entry_key[:16], "big"), int.from_bytes(entry_key[16:24], "big")
     usage = Usage(*tokens)
     fields: list[Any] = [trace, span, parent % (1 << 64), scope, provider, model, asked, answered, operation]
     fields += [bool(aggregate), tier, usage, usage_confidence, usage_reasons, start_ns, end_ns, bool(failed)]
-    fields += [response_id, labels_of(labels), *reported_and_searches]
+    fields += [response_id, labels_of(labels), *rare, finish, failure, interactive, fixed]
     price: list[Any] = [cost, *parts, price_id, cost_confidence, price_reasons]
     return Entry(entry_key, cast("EntryKind", kind), PricedCall(LLMCall(*fields), *price), windows)

@@ -66,7 +66,9 @@ entries: Final = Table(
     Column(
         "prompt_hash", BigInteger, comment="keyed hash of the whole request, where the application opted in"
     ),
-    Column("prefix_hash", BigInteger, comment="keyed hash of system instructions and tools, likewise"),
+    Column(
+        "prefix_hash", BigInteger, comment="likewise, of instructions and tools; lowest byte: their share"
+    ),
     Column("interactive", Integer, comment="1 where somebody waits, 0 where nobody does"),
     Column("deterministic", Integer, comment="1 where the request asked for temperature 0"),
     Column("finish_reason", Text),

@@ -11,7 +11,7 @@ from spanbudget.exporter.ledger.rows import ABSENT, COUNTS, ENTRY_COLUMNS, OWN, 
 from spanbudget.processors.money import PICO_PER_USD
 
 APPEND_SIZES: Final = (256, 64, 16, 4, 1)
-"""Rows of one insert into `entries`; 256 rows bind at most 6,656 of the 32,766 parameters SQLite allows."""
+"""Rows of one insert into `entries`; 256 rows bind at most 7,168 of the 32,766 parameters SQLite allows."""
 
 SPEND_SIZES: Final = (64, 8, 1)
 """Rows of one insert into `spend`."""

@@ -11,6 +11,7 @@ from spanbudget.exporter.entry_store import STANDING_MAX
 from spanbudget.exporter.ledger import DurableLedger
 from spanbudget.exporter.ledger.touched import touched_calls
 from spanbudget.exporter.price_table import GenaiPriceTable
+from spanbudget.exporter.replay.ancestors import with_ancestors
 from spanbudget.exporter.wiring import make_parts
 from spanbudget.processors import names_out as names
 from spanbudget.processors.booking import Booking
@@ -60,7 +61,7 @@ class Replay:
         Raises:
             LedgerError: The ledger cannot be written; what was booked before stays.
         """
-        waiting = iter(spans)
+        waiting = with_ancestors(spans)
         while batch := list(islice(waiting, BATCH)):
             bookings = self._book(batch, now_ns)
             self.spans += len(batch)

@@ -7,6 +7,8 @@ Encoding"). The capture format is one finished span a line with plain attributes
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from spanbudget.processors.circumstances import flag_of
+from spanbudget.processors.dialects import INTERACTIVE_KEY
 from spanbudget.processors.spans import (
     SPAN_ID_END,
     STATUS_ERROR,
@@ -25,6 +27,13 @@ _STATUS: Final[Mapping[object, int]] = {
     "UNSET": STATUS_UNSET, "OK": STATUS_OK, "ERROR": STATUS_ERROR,
     "STATUS_CODE_UNSET": STATUS_UNSET, "STATUS_CODE_OK": STATUS_OK, "STATUS_CODE_ERROR": STATUS_ERROR,
 }  # fmt: skip
+
+
+_WAITED_FOR: Final[Mapping[object, bool]] = {
+    2: True, "SPAN_KIND_SERVER": True, "SERVER": True,
+    5: False, "SPAN_KIND_CONSUMER": False, "CONSUMER": False,
+}  # fmt: skip
+"""Kinds of spans that tell whether somebody waits for them."""
 
 
 class MalformedSpanError(ValueError):
@@ -74,6 +83,7 @@ class SpanDecoder:
     def _captured(self, span: Mapping[str, Any]) -> SpanRecord:
         scope, status = _mapping(span.get("scope")), _mapping(span.get("status"))
         events = [(str(event.get("name")), event.get("attributes")) for event in _objects(span.get("events"))]
+        attributes = dict(_mapping(span.get("attributes")))
         return SpanRecord(
             _id(span["trace_id"], TRACE_ID_END),
             _id(span["span_id"], SPAN_ID_END),
@@ -85,9 +95,10 @@ class SpanDecoder:
             int(span["end_ns"]),
             _STATUS[status.get("code")],
             _text(status.get("description")),
-            dict(_mapping(span.get("attributes"))),
+            attributes,
             self._same(dict(_mapping(span.get("resource")))),
             exceptions_of(events),
+            interactive=_interactive(span, attributes),
         )
 
     def _same(self, resource: dict[str, object]) -> dict[str, object]:
@@ -101,6 +112,7 @@ def _otlp_span(
 ) -> SpanRecord:
     status = _mapping(span.get("status"))
     events = _objects(span.get("events"))
+    attributes = _attributes(span.get("attributes"))
     flags = span.get("flags", 1)
     return SpanRecord(
         _id(_first(span, "traceId", "trace_id") or "", TRACE_ID_END),
@@ -113,11 +125,19 @@ def _otlp_span(
         int(_first(span, "endTimeUnixNano", "end_time_unix_nano") or 0),
         _STATUS[status.get("code")],
         _text(status.get("message")),
-        _attributes(span.get("attributes")),
+        attributes,
         resource,
         exceptions_of((str(event.get("name")), _attributes(event.get("attributes"))) for event in events),
         bool(flags & 1) if isinstance(flags, int) else True,
+        _interactive(span, attributes),
     )
+
+
+def _interactive(span: Mapping[str, Any], attributes: Mapping[str, object]) -> bool | None:
+    """Whether somebody waits for a span, as it says or as its kind tells."""
+    told = flag_of(attributes, INTERACTIVE_KEY)
+    kind = span.get("kind")
+    return told if told is not None or not isinstance(kind, (str, int)) else _WAITED_FOR.get(kind)
 
 
 def _id(text: Any, end: int) -> int:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from ready_ledger import put_ledger
 
 from spanbudget.exporter.ledger.postgres import PostgresLedger
 from spanbudget.exporter.ledger.sqlite import SqliteLedger
@@ -65,8 +66,10 @@ def make(request, tmp_path) -> Iterator[Callable[[], Ledger]]:
                 made.append(MemoryLedger())
             case "postgres":
                 made.append(emptied(PostgresLedger(request.getfixturevalue("postgres_url"))))
-            case kind:
-                made.append(SqliteLedger(tmp_path / f"{len(made)}.db" if kind == "sqlite" else ":memory:"))
+            case "sqlite":
+                made.append(SqliteLedger(put_ledger(tmp_path / f"{len(made)}.db")))
+            case _:
+                made.append(SqliteLedger(":memory:"))
         return made[-1]
 
     yield new
@@ -231,6 +234,7 @@ def test_closing_twice_does_nothing(ledger):
 texts = st.text(max_size=12)
 counts = st.none() | st.integers(0, 2**40)
 money = st.none() | st.integers(0, 2**70)
+hashes = st.none() | st.integers(-(2**63) + 1, 2**63 - 1)  # which no span tells: they are made here
 calls = st.builds(
     LLMCall,
     trace_id=st.integers(0, 2**128 - 1),
@@ -249,6 +253,8 @@ calls = st.builds(
     reasons=st.lists(texts, max_size=2).map(tuple),
     start_ns=st.integers(0, 2**64),
     end_ns=st.integers(0, 2**64),
+    prompt_hash=hashes,
+    prefix_hash=hashes,
     failed=st.booleans(),
     response_id=st.none() | texts,
     labels=st.dictionaries(texts, texts, max_size=3).map(lambda one: tuple(sorted(one.items()))),

@@ -262,7 +262,7 @@ WRONG = [
      "b.yaml:1:1: budgts: unknown key; did you mean budgets?"),
     ("xyz: 1",
      ("b.yaml:1:1: xyz: unknown key; known are ledger, attribution, prices, scopes, models, counting, "
-      "metrics, sampling, guard, rules, alerting, receivers, budgets")),
+      "metrics, sampling, guard, rules, alerting, receivers, anomalies, advice, budgets")),
     ("budgets: 5",
      "b.yaml:1:1: budgets: must be a list, got 5"),
     ("budgets: {a: 1}",

@@ -330,8 +330,11 @@ def test_a_new_budget_begins_with_what_its_window_has_cost(pipelines, tmp_path):
 
 def test_the_charge_belongs_to_the_first_span_of_a_call(pipelines, tmp_path):
     pipeline = pipelines(tmp_path)
-    native = call(tracer_of(pipeline), 5).get_span_context()
-    wrapper = call(tracer_of(pipeline, "opentelemetry.instrumentation.openai.v1"), 5).get_span_context()
+    around = tracer_of(pipeline, "opentelemetry.instrumentation.openai.v1").start_span("chat gpt-5")
+    inner = call(tracer_of(pipeline), 5)
+    around.set_attributes(inner.attributes)
+    around.end()
+    native, wrapper = inner.get_span_context(), around.get_span_context()
     assert pipeline.charge(native.trace_id, native.span_id, wait_seconds=20).cost == COST
     assert pipeline.charge(wrapper.trace_id, wrapper.span_id) is None
 

@@ -44,7 +44,7 @@ def _find(scene: Scene) -> Finding:
     write_rate = np.where(tokens["cache_write_1h"][rows] > 0, now.cache_write_1h, now.cache_write_5m)
     paid = np.where(written * 2 >= size, write_rate, now.input)
     saving = np.where(now.caches, size * (paid - now.cache_read), np.nan) * prices.discounts(rows, now)
-    why = "no prefix_hash and prefix_tokens tell what the cache could have held: opt in to hashes"
+    why = "only hashes tell what a cache could have held: set hash_key under advice:"
     unknown = told & ~known & (calls.prompt >= PREFIX_TOKENS_MIN)
     return finding(calls, rows, saving, unexamined=unexamined("cache_misses", unknown, why))
 

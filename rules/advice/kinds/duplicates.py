@@ -12,7 +12,7 @@ from spanbudget.rules.advice.streams import SECOND_NS, streams_of, warm
 
 _EVER_NS: Final = 2**62
 """Longer than any window: an embedding of a text does not age."""
-_NO_HASH: Final = "no prompt_hash: opt in to hashes of requests"
+_NO_HASH: Final = "equal requests are only known by hashes: set hash_key under advice:"
 
 
 def _find_duplicates(scene: Scene) -> Finding:

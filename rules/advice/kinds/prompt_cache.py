@@ -42,7 +42,7 @@ def _find_on(scene: Scene) -> Finding:
     known = (calls.texts["prefix_hash"].codes >= 0) & (calls.tokens["prefix_tokens"] >= 0)
     plain = long & (read == 0) & (write <= 0) & ~known
     silent = "the spans do not tell how many tokens were cached"
-    unlike = "no prefix_hash and prefix_tokens tell how much of the prompts is alike: opt in to hashes"
+    unlike = "only hashes tell which prompts begin alike: set hash_key under advice:"
     return _best(
         scene,
         cache_use(scene, used=False),

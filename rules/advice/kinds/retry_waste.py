@@ -35,7 +35,7 @@ def _find(scene: Scene) -> Finding:
         ]
     )
     lost = calls.failed & (calls.cost > 0) & ~hashed & ~alike
-    why = "no prompt_hash, and no parent span with prompt tokens to know a retry by: opt in to hashes"
+    why = "neither a hash nor a parent span to know a retry by: set hash_key under advice:"
     return finding(calls, rows, calls.cost[rows], unexamined=unexamined("retry_waste", lost, why))
 
 
