@@ -11,23 +11,21 @@ from spanbudget.processors.limits import Pot
 from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
 from spanbudget.processors.periods import INSTANT_MAX_NS
 from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
+from spanbudget.rules.projection.projector import Foreseen
 
-PROJECTED_FROM: Final = 0.1
-"""The part of a window that must have passed before its end is projected: earlier projections jump."""
-REMAINDER_LOW: Final = 0.6
-REMAINDER_HIGH: Final = 1.8
-"""With little history, 90 % of what is left to spend lies between these parts of the run-rate's.
-
-Source: measured on 28-day budgets and on the weekly budgets of tenants of a serving trace."""
 LOW, MIDDLE, HIGH = "0.05", "0.5", "0.95"
 
 _DERIVED: Final = (
     names.BUDGET_PEAK,
     names.BUDGET_ELAPSED,
     names.BUDGET_PROJECTED_USD,
+    names.BUDGET_EXHAUSTION,
     names.BUDGET_BURN_RATE,
 )
 _DERIVED_NAMES: Final = frozenset(map(prometheus_name, _DERIVED))
+_FORESEEN_NAMES: Final = frozenset(
+    map(prometheus_name, (names.BUDGET_PROJECTED_USD, names.BUDGET_EXHAUSTION))
+)
 _NAMES: Final[Mapping[Metric, str]] = {
     metric: prometheus_name(metric) for metric in (*_DERIVED, *(metric for metric, _ in BUDGET_READINGS))
 }
@@ -36,6 +34,8 @@ GAUGES: Final = frozenset(_NAMES.values())
 
 SpentSince = Callable[[Pot, int], float | None]
 """(budget, nanoseconds since the epoch) → USD that it has spent since then; None where nobody knows."""
+Foresee = Callable[[BudgetState, int], Foreseen | None]
+"""(state, nanoseconds since the epoch) → what is expected of the budget; None where nobody knows."""
 
 
 class Derived(NamedTuple):
@@ -103,6 +103,7 @@ class BudgetGauges:
         now_ns: int,
         spent_since: SpentSince,
         wanted: frozenset[str] | None = None,
+        foresee: Foresee | None = None,
     ) -> Iterator[tuple[Labels, float]]:
         """The series of one budget, or of one child.
 
@@ -111,6 +112,7 @@ class BudgetGauges:
             now_ns: Nanoseconds since the epoch.
             spent_since: Knows what was spent in trailing times.
             wanted: The metrics that are asked for, by their Prometheus names; None for all.
+            foresee: Knows what is expected; None where nobody does.
         """
         pot = Pot(state.budget, state.child)
         for metric, reading in BUDGET_READINGS:
@@ -120,19 +122,31 @@ class BudgetGauges:
                     yield self._series(metric, pot, ("", "")), value / metric.divisor
         peak = self._peak(pot, state)  # also where nobody asks: it must not miss anything
         if wanted is None or not wanted.isdisjoint(_DERIVED_NAMES):
-            for derived in self._derived(pot, state, peak, now_ns, spent_since):
+            asked = wanted is None or not wanted.isdisjoint(_FORESEEN_NAMES)
+            for derived in self._derived(pot, state, peak, now_ns, spent_since, foresee if asked else None):
                 if wanted is None or _NAMES[derived.metric] in wanted:
                     yield self._series(derived.metric, pot, derived.attribute), derived.value
 
-    def derived(self, state: BudgetState, now_ns: int, spent_since: SpentSince) -> Iterator[Derived]:
+    def derived(
+        self, state: BudgetState, now_ns: int, spent_since: SpentSince, foresee: Foresee | None = None
+    ) -> Iterator[Derived]:
         """Peak, elapsed part, projection and burn rates, as far as they mean something for the budget."""
         pot = Pot(state.budget, state.child)
-        return self._derived(pot, state, self._peak(pot, state), now_ns, spent_since)
+        return self._derived(pot, state, self._peak(pot, state), now_ns, spent_since, foresee)
 
     def _derived(
-        self, pot: Pot, state: BudgetState, peak: Peak, now_ns: int, spent_since: SpentSince
+        self,
+        pot: Pot,
+        state: BudgetState,
+        peak: Peak,
+        now_ns: int,
+        spent_since: SpentSince,
+        foresee: Foresee | None,
     ) -> Iterator[Derived]:
         yield Derived(names.BUDGET_PEAK, ("", ""), peak.ratio(state))
+        foreseen = foresee(state, now_ns) if foresee is not None and state.limit_cost is not None else None
+        if foreseen is not None:
+            yield from _foreseen(foreseen, now_ns)
         window = state.window
         if window.end_ns >= INSTANT_MAX_NS:  # a total: there is no end to compare with
             return
@@ -140,8 +154,6 @@ class BudgetGauges:
         if not state.is_rolling:
             elapsed = min(max((now_ns - window.start_ns) / length_ns, 0.0), 1.0)
             yield Derived(names.BUDGET_ELAPSED, ("", ""), elapsed)
-            if state.limit_cost is not None and elapsed >= PROJECTED_FROM:
-                yield from _projected(state.spent.cost / names.PICO, elapsed)
         if state.limit_cost:
             allowed = state.limit_cost / names.PICO / (length_ns / names.NANO)  # USD in a second
             yield from _burning(pot, now_ns, allowed, spent_since)
@@ -181,8 +193,11 @@ def _burning(pot: Pot, now_ns: int, allowed: float, spent_since: SpentSince) -> 
             yield Derived(names.BUDGET_BURN_RATE, (names.BURN_WINDOW, text), rate)
 
 
-def _projected(spent_usd: float, elapsed: float) -> Iterator[Derived]:
-    """The end of the window by run-rate, with what 90 % of ends lie between."""
-    remainder = spent_usd / elapsed - spent_usd
-    for quantile, part in ((LOW, REMAINDER_LOW), (MIDDLE, 1.0), (HIGH, REMAINDER_HIGH)):
-        yield Derived(names.BUDGET_PROJECTED_USD, (names.QUANTILE, quantile), spent_usd + part * remainder)
+def _foreseen(foreseen: Foreseen, now_ns: int) -> Iterator[Derived]:
+    ends = foreseen.ends
+    if ends is not None:
+        for quantile, value in ((LOW, ends.low), (MIDDLE, ends.median), (HIGH, ends.high)):
+            yield Derived(names.BUDGET_PROJECTED_USD, (names.QUANTILE, quantile), value)
+    if foreseen.exhausted_ns is not None:
+        left = (foreseen.exhausted_ns - now_ns) / names.NANO
+        yield Derived(names.BUDGET_EXHAUSTION, ("", ""), max(left, 0.0))

@@ -16,6 +16,7 @@ from spanbudget.processors.call import NO_USAGE, LLMCall
 from spanbudget.processors.limits import Pot
 from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
 from spanbudget.rules.labels import BUCKET, METRIC_NAME, Labels, labels_of
+from spanbudget.rules.projection.history import SpendHistory
 
 LINES_MAX: Final = 50_000
 """Most counters; further ones are left out and counted."""
@@ -55,13 +56,17 @@ class LedgerCounters:
         keys: Decides which dimensions series have.
         pots_of: Knows the budgets of a tally.
         wanted: Whether anybody reads a metric of this Prometheus name.
+        history: Is told of the spend of budgets.
 
     Attributes:
         spent: True spend by budget and child, pico-USD.
         left_out: Counters that were left out at the bound.
     """
 
-    def __init__(self, keys: SeriesKeys, pots_of: PotsOf, wanted: Callable[[str], bool]) -> None:
+    def __init__(
+        self, keys: SeriesKeys, pots_of: PotsOf, wanted: Callable[[str], bool], history: SpendHistory
+    ) -> None:
+        self._history = history
         self._keys = keys
         self._pots_of = pots_of
         self._wanted = wanted
@@ -70,9 +75,15 @@ class LedgerCounters:
         self.spent: dict[Pot, int] = {}
         self.left_out = 0
 
-    def add(self, tallies: Iterable[Tally]) -> None:
-        """Adds tallies; a reversal's are negative."""
+    def add(self, tallies: Iterable[Tally], now_ns: int) -> None:
+        """Adds tallies; a reversal's are negative.
+
+        Args:
+            tallies: What came into the ledger.
+            now_ns: Nanoseconds since the epoch; what tells no time, or a later one, was spent then.
+        """
         for tally in tallies:
+            at_ns = min(tally.bucket_ns or now_ns, now_ns)
             source = (
                 tally.provider, tally.model, tally.operation, tally.tier, tally.failed, tally.confidence,
                 tally.labels,
@@ -81,7 +92,14 @@ class LedgerCounters:
             self._add_series(key, tally)
             for pot in self._pots_of(tally):
                 self.spent[pot] = self.spent.get(pot, 0) + tally.cost
+                self._history.add(pot, at_ns, tally.cost)
                 self._add_budget(pot, key, tally)
+
+    def recall(self, tallies: Iterable[Tally]) -> None:
+        """Tells the history of tallies from before the time that counters begin at."""
+        for tally in tallies:
+            for pot in self._pots_of(tally):
+                self._history.add(pot, tally.bucket_ns, tally.cost)
 
     def samples(self, wanted: frozenset[str] | None = None) -> Iterator[tuple[Labels, float]]:
         """The value of every counter, or of those metrics that are asked for."""

@@ -1,6 +1,7 @@
 """Brings what happened into the series that rules look at, at one moment after the other."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from spanbudget.exporter.alerting.counters import LedgerCounters
@@ -12,6 +13,7 @@ from spanbudget.processors.limits import Pot
 from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
 from spanbudget.rules.budget_gauges import GAUGES, BudgetGauges, Derived
 from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
+from spanbudget.rules.projection.projector import Projector
 from spanbudget.rules.series import STALE_NAN, Series, SeriesStore
 
 NS_PER_MS: Final = 1_000_000
@@ -28,6 +30,7 @@ class Feed:
         store: Where samples go.
         counters: The counters of the ledger.
         gauges: The gauges of budgets.
+        projector: Projects budgets.
         needs: What rules read.
         known_from_ns: Since when all spend is known, nanoseconds since the epoch.
     """
@@ -37,6 +40,7 @@ class Feed:
         store: SeriesStore,
         counters: LedgerCounters,
         gauges: BudgetGauges,
+        projector: Projector,
         *,
         needs: Needs,
         known_from_ns: int,
@@ -44,6 +48,7 @@ class Feed:
         self.store = store
         self.counters = counters
         self.gauges = gauges
+        self.projector = projector
         self._needs = needs
         self._known_from_ns = known_from_ns
         self._spent: dict[Pot, Series] = {}
@@ -58,6 +63,7 @@ class Feed:
         health: Mapping[tuple[str, str], int],
         *,
         age_ms: int = 0,
+        further: Iterable[tuple[Labels, float]] = (),
     ) -> None:
         """Appends a sample of every series; one that is there no more ends.
 
@@ -68,11 +74,13 @@ class Feed:
             health: (metric name, reason) → value in the metric's unit times its divisor.
             age_ms: How long ago that is; only metrics whose samples are kept for so long get one. It must
                 not grow from one call to the next.
+            further: Samples of others.
         """
-        self.counters.add(tallies)
+        self.counters.add(tallies, now_ns)
         self._remember_spend(now_ns // NS_PER_MS)
         at_ms, append, present = now_ns // NS_PER_MS, self.store.append, set()
-        for labels, value in self._all(now_ns, states, health, self._needs.names_of_age(age_ms)):
+        wanted = self._needs.names_of_age(age_ms)
+        for labels, value in chain(self._all(now_ns, states, health, wanted), further):
             append(labels, at_ms, value)
             present.add(labels)
         for labels in self._present - present:
@@ -87,7 +95,7 @@ class Feed:
     def derived(self, states: Iterable[BudgetState], now_ns: int) -> Iterator[tuple[BudgetState, Derived]]:
         """What is worked out about budgets, for those who show it."""
         for state in states:
-            for derived in self.gauges.derived(state, now_ns, self.spent_since):
+            for derived in self.gauges.derived(state, now_ns, self.spent_since, self.projector.foresee):
                 yield state, derived
 
     def spent_since(self, pot: Pot, since_ns: int) -> float | None:
@@ -109,7 +117,7 @@ class Feed:
     ) -> Iterator[tuple[Labels, float]]:
         yield from self.counters.samples(wanted)
         for state in states:
-            yield from self.gauges.samples(state, now_ns, self.spent_since, wanted)
+            yield from self.gauges.samples(state, now_ns, self.spent_since, wanted, self.projector.foresee)
         for key, number in health.items():
             metric = _SELF_METRICS.get(key[0])
             if metric is not None and (wanted is None or prometheus_name(metric) in wanted):

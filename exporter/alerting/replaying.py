@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spanbudget.exporter.alerting.counters import LedgerCounters
 from spanbudget.exporter.alerting.feed import Feed
@@ -15,7 +15,11 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.budgets import BUDGET_LABEL, CHILD_LABEL, Budget, BudgetBook
 from spanbudget.processors.periods import INSTANT_MAX_NS
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.projection.projector import Projector
 from spanbudget.rules.series import SeriesStore
+
+if TYPE_CHECKING:
+    from spanbudget.rules.projection.model import SpendModel
 
 NS_PER_MS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -68,8 +72,9 @@ def make_stage(
     store = SeriesStore(needs.keep_ms, default_keep_ms=needs.keep_all_ms)
     replayed = ReplayedBudgets(BudgetBook(budgets))
     keys = SeriesKeys(dimensions, config.metrics.max_label_values)
-    counters = LedgerCounters(keys, replayed.pots_of, needs.wants)
-    feed = Feed(store, counters, gauges, needs=needs, known_from_ns=known_from_ns)
+    projector = Projector({budget.name: budget.period for budget in budgets}, learn)
+    counters = LedgerCounters(keys, replayed.pots_of, needs.wants, projector.history)
+    feed = Feed(store, counters, gauges, projector, needs=needs, known_from_ns=known_from_ns)
     told = TallyQuestion(tuple(dict.fromkeys([*dimensions, *used, *_DIRECTED])))
     return Stage(store, feed, replayed, told)
 
@@ -134,14 +139,26 @@ def restore(
 
 
 def seed(stage: Stage, reader: LedgerTallies, since_ns: int, last_seq: int | None = None) -> None:
-    """Tells budgets what their windows had spent before a time."""
-    starts = [budget.period.span(since_ns).start_ns for budget in stage.replayed.budgets]
-    first_ns = min(starts, default=since_ns)
+    """Tells budgets what their windows had spent before a time, and projections what came before that."""
+    spans = [budget.period.span(since_ns).start_ns for budget in stage.replayed.budgets]
+    windows_ns = min(spans, default=since_ns)
+    bins = stage.feed.projector.history.bins.values()
+    past_ns = min((since_ns - one.kept * one.length_ns for one in bins), default=since_ns)
     step_ns = STEPS[0][1]
+    first_ns = max(0, min(windows_ns, past_ns))
     first_ns -= first_ns % step_ns
     if first_ns < since_ns:
         for tally in reader.tallies_between(first_ns, since_ns, step_ns, last_seq=last_seq):
-            stage.replayed.add((tally,))
+            if tally.bucket_ns + step_ns > windows_ns:
+                stage.replayed.add((tally,))
+            stage.feed.counters.recall((tally,))
+
+
+def learn(closed: Sequence[float], season: int) -> "SpendModel":
+    """See `model.fit`."""
+    from spanbudget.rules.projection.model import fit  # noqa: PLC0415 - numpy, once there is something to learn
+
+    return fit(closed, season)
 
 
 def take(stage: Stage, at_ns: int, tallies: Sequence[Tally], *, age_ms: int = 0) -> None:

@@ -10,7 +10,9 @@ from spanbudget.processors.ledger import Spend
 from spanbudget.processors.limits import Pot
 from spanbudget.processors.periods import INSTANT_MAX_NS, Window
 from spanbudget.rules.budget_gauges import BudgetGauges, Peak
-from spanbudget.rules.labels import label_value
+from spanbudget.rules.labels import METRIC_NAME, label_value
+from spanbudget.rules.projection.outlook import Ends
+from spanbudget.rules.projection.projector import Foreseen
 
 SECOND = 10**9
 HOUR = 3_600 * SECOND
@@ -90,21 +92,37 @@ def test_peaks_that_were_kept_hold_after_a_restart():
     assert values(gauges, state(79), START)["llm_budget_peak_ratio"] == 0.9
 
 
-@pytest.mark.parametrize(
-    ("hours", "projected"),
-    [
-        (2, None),  # less than a tenth of the day
-        # $25 in 6 of 24 hours: $75 are left at the same rate, 0.6 and 1.8 times as much at the ends.
-        (6, {"0.05": 70.0, "0.5": 100.0, "0.95": 160.0}),
-        (24, {"0.05": 25.0, "0.5": 25.0, "0.95": 25.0}),
-    ],
-)
-def test_the_end_of_the_window_is_projected_once_a_tenth_of_it_has_passed(hours, projected):
-    found = values(BudgetGauges(), state(25), START + hours * HOUR)
-    told = {
-        name.split("/")[1]: value for name, value in found.items() if name.startswith("llm_budget_projected")
+def test_what_is_foreseen_becomes_three_quantiles_and_the_time_that_is_left():
+    foreseen = Foreseen(Ends(100.0, 70.0, 160.0), START + 9 * HOUR)
+    gauges = BudgetGauges()
+    found = {
+        label_value(labels, METRIC_NAME) + "/" + label_value(labels, "llm_projection_quantile"): number
+        for labels, number in gauges.samples(
+            state(25), START + 6 * HOUR, nothing_spent, None, lambda one, now_ns: foreseen
+        )
     }
-    assert told == ({} if projected is None else pytest.approx(projected))
+    assert found["llm_budget_projected_usd/0.05"] == 70
+    assert found["llm_budget_projected_usd/0.5"] == 100
+    assert found["llm_budget_projected_usd/0.95"] == 160
+    assert found["llm_budget_exhaustion_seconds/"] == 3 * 3_600
+
+
+def test_nothing_is_foreseen_without_a_limit_on_money_nor_for_a_total_that_lasts():
+    def foreseen(one: BudgetState, now_ns: int) -> Foreseen:
+        return Foreseen(None, None)
+
+    for one in (state(25, limit_cost=None, limit_tokens=10), state(25)):
+        samples = BudgetGauges().samples(one, START + HOUR, nothing_spent, None, foreseen)
+        names = {label_value(labels, METRIC_NAME) for labels, _ in samples}
+        assert not names & {"llm_budget_projected_usd", "llm_budget_exhaustion_seconds"}
+
+
+def test_nobody_is_asked_to_foresee_what_nobody_reads():
+    def asked(one: BudgetState, now_ns: int) -> Foreseen:
+        raise AssertionError
+
+    wanted = frozenset({"llm_budget_burn_rate"})
+    assert list(BudgetGauges().samples(state(25), START + HOUR, nothing_spent, wanted, asked))
 
 
 def test_a_burn_rate_is_spend_over_what_the_limit_allows_in_that_time():
