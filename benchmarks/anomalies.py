@@ -1,8 +1,9 @@
 """Money anomalies: what detectors find of planted events at an equal alert budget.
 
-    python benchmarks/anomalies.py TRACE [--budget B]... [--rounds N] [--splits N] [--tenants N] [--quick]
+    python benchmarks/anomalies.py [TRACE] [--budget B]... [--rounds N] [--splits N] [--tenants N] [--quick]
 
-TRACE is a file with the columns t, model, client, requests and cost, or the folder of servegen_10min.parquet.
+TRACE is a file with the columns t, model, client, requests and cost, or the folder of servegen_10min.parquet;
+without one the traffic is generated.
 
 Week 1 of each series warms up, week 2 is the test. Each round plants 3 events of 5 kinds into each series,
 one at a time. The threshold of a detector is the lowest with at most B alert episodes per series and week on
@@ -19,6 +20,7 @@ all.
 """
 
 import argparse
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from anomaly_cases import KINDS, PER_KIND, Case, Floats, Series, cases, load, with_noise
+from anomaly_cases import KINDS, PER_KIND, Case, Floats, Series, cases, generated, load, with_noise
 from anomaly_judge import AFTER, Member, Row, Scores, judge
 from anomaly_peers import SHARED, SINGLES, Scorer, hour_median_over_q98
 
@@ -208,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("trace", type=Path)
+    parser.add_argument("trace", type=Path, nargs="?")
     parser.add_argument(
         "--budget", type=float, action="append", help="alerts per series and week; 1 and 0.25"
     )
@@ -220,16 +222,18 @@ def main() -> None:
         "--quick", action="store_true", help="one round of eight tenants: only to see that it runs"
     )
     given = parser.parse_args()
-    series = load(given.trace, 8 if given.quick else given.tenants)
-    rounds, splits = (1, 2) if given.quick else (given.rounds, given.splits)
+    quick = given.quick or bool(os.environ.get("BENCH_QUICK"))
+    tenants = 8 if quick else given.tenants
+    series = load(given.trace, tenants) if given.trace else generated(tenants, given.seed)
+    rounds, splits = (1, 2) if quick else (given.rounds, given.splits)
     budgets = given.budget or [1.0, 0.25]
     planted = len(series) * len(KINDS) * PER_KIND
     print(f"{len(series)} series, {planted} cases in each of {rounds} rounds, {splits} random halves\n")
     for text in spend_rows(Bench(series, rounds, splits, given.seed), budgets):
         print(text, flush=True)
-    tenants = [one for one in series if not one.is_total]
-    print(f"\nCost per request, {len(tenants)} tenants\n")
-    for text in unit_rows(Bench(tenants, rounds, splits, given.seed), budgets):
+    parts = [one for one in series if not one.is_total]
+    print(f"\nCost per request, {len(parts)} tenants\n")
+    for text in unit_rows(Bench(parts, rounds, splits, given.seed), budgets):
         print(text, flush=True)
 
 

@@ -112,6 +112,24 @@ def load(path: Path, tenants: int) -> list[Series]:
     ]
 
 
+def generated(tenants: int, seed: int) -> list[Series]:
+    """Tenants that are made here, and their sum: a rhythm of days and weekdays, drift, bursts and holes."""
+    rng = np.random.default_rng(seed)
+    slots = np.arange(2 * WEEK)
+    made = []
+    for number in range(tenants):
+        rhythm = 1 + rng.uniform(0.1, 0.9) * np.sin(2 * np.pi * (slots / DAY + rng.uniform()))
+        weekday = np.where(slots // DAY % 7 < 5, 1.0, rng.uniform(0.3, 1.0))
+        drift = np.exp(np.cumsum(rng.normal(0, 0.02, len(slots))))
+        bursts = 1 + rng.pareto(2.5, len(slots)) * (rng.uniform(size=len(slots)) < 0.02)
+        calls = rng.poisson(rng.lognormal(3.5, 1.0) * rhythm * weekday * drift * bursts)
+        calls[rng.uniform(size=len(slots)) < rng.choice((0.0, 0.02, 0.08))] = 0
+        rate = rng.lognormal(-5, 0.8) * np.exp(np.cumsum(rng.normal(0, 0.005, len(slots))))
+        made.append(Series(f"generated/{number}", calls * rate, calls.astype(float)))
+    total = Series("all", sum(one.cost for one in made), sum(one.requests for one in made), is_total=True)
+    return [*made, total]
+
+
 def with_noise(series: list[Series], seed: int) -> list[Series]:
     """The same with the scatter of costs of single calls: the trace has means over six hours."""
     rng = np.random.default_rng(seed)

@@ -82,8 +82,15 @@ def main() -> None:
     if given.memory or quick:
         for figure in figures_of("memory.py", (), quick=quick):
             print_row(figure)
-    for figure in figures_of("alert_rules.py", (), quick=quick):
-        print_row(figure)
+    for script in (
+        "alert_rules.py",
+        "anomaly_watch.py",
+        "general_recipe.py",
+        "advice.py",
+        "advice_loading.py",
+    ):
+        for figure in figures_of(script, (), quick=quick):
+            print_row(figure)
     for script, arguments in (("replay.py", ()), ("azure_traces.py", tuple(given.traces))):
         for figure in figures_of(script, arguments, quick=quick):
             print_row(figure)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from spanbudget.exporter import alerts_fields as fields
+from spanbudget.exporter.anomalies.fields import AlertBudget, Learning
 from spanbudget.exporter.config_fields import Line
 from spanbudget.exporter.config_section import Section
 from spanbudget.processors.budget_state import Thresholds
@@ -125,9 +126,11 @@ class ProjectedConfig(AlertConfig):
 
 
 class AnomalyConfig(AlertConfig):
-    """How much money must be at stake."""
+    """How much money must be at stake; None where the section `anomalies` says it for all budgets."""
 
     min_excess_usd: fields.Usd = Decimal(5)
+    alert_budget: AlertBudget | None = None
+    learning: Learning | None = None
 
 
 class ErrorRateConfig(AlertConfig):

@@ -36,8 +36,10 @@ DERIVED: Final = (
     names.BUDGET_PEAK,
     names.BUDGET_ELAPSED,
     names.BUDGET_PROJECTED_USD,
+    names.BUDGET_EXHAUSTION,
     names.BUDGET_BURN_RATE,
     names.ALERTS_ACTIVE,
+    *names.ANOMALY_METRICS,
 )
 """What the evaluator of rules works out; no more points than `BUDGET_STATES_MAX` budgets have."""
 

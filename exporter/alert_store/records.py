@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from spanbudget.exporter.anomalies.records import NO_CHANGE, AnomalyChange
 from spanbudget.processors.errors import AlertStoreError
 from spanbudget.rules.alerts import Alert
 from spanbudget.rules.labels import Labels
@@ -78,6 +79,7 @@ class Change:
         log: What a receiver was last told of a group; None forgets it.
         outbox: What is to be delivered, in this order; one whose id is known changes nothing.
         notes: Texts by name; None forgets one.
+        anomalies: What the watch for anomalies has found and learnt.
     """
 
     alerts: Sequence[tuple[RuleKey, Alert]] = ()
@@ -85,10 +87,11 @@ class Change:
     log: Mapping[LogKey, Any] = field(default_factory=dict)
     outbox: Sequence[OutboxRow] = ()
     notes: Mapping[str, str | None] = field(default_factory=dict)
+    anomalies: AnomalyChange = NO_CHANGE
 
     def __bool__(self) -> bool:
         """Whether there is anything to keep."""
-        return bool(self.alerts or self.gone or self.log or self.outbox or self.notes)
+        return bool(self.alerts or self.gone or self.log or self.outbox or self.notes or self.anomalies)
 
 
 @dataclass(frozen=True, slots=True)

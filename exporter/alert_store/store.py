@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, bindparam, case, delete, func, or_, se
 from spanbudget.exporter.alert_store.outbox import SqlOutbox
 from spanbudget.exporter.alert_store.records import Change, Kept, LogKey, NotLeadingError, RuleKey
 from spanbudget.exporter.alert_store.rows import alert_id, alert_row, hashed, outbox_row, read_alert
+from spanbudget.exporter.anomalies.store import SqlAnomalies
 from spanbudget.exporter.ledger.schema import (
     alert_lease,
     alert_log,
@@ -28,6 +29,11 @@ class SqlAlertStore(SqlOutbox):
     leader and nothing else, because every lease has a fencing number: `commit` locks the lease, and keeps
     nothing under a number that is not the latest one.
     """
+
+    @property
+    def anomalies(self) -> SqlAnomalies:
+        """What the watch for anomalies keeps; a change of it comes by `commit`."""
+        return SqlAnomalies(self.database)
 
     def lead(self, owner: bytes, now_ns: int, until_ns: int) -> int | None:
         """Takes the lease where it is free, expired or own, and holds it until a moment.
@@ -100,6 +106,7 @@ class SqlAlertStore(SqlOutbox):
             self._keep_log(connection, change.log)
             self._keep_notes(connection, change.notes)
             self._put(connection, change)
+            self.anomalies.keep(connection, change.anomalies)
 
     def _keep_alerts(self, connection: Connection, change: Change) -> None:
         _forget(connection, alert_states, "id", (alert_id(rule, labels) for rule, labels in change.gone))

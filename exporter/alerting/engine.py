@@ -192,14 +192,13 @@ class AlertEngine:
             return LEASE_SECONDS / 3
         now_ms = max(now_ns // NS_PER_MS, lead.at_ms + 1)
         news = self._news or lead.reader.max_seq() != lead.seq
-        due = lead.evaluator.is_due(now_ms, news=news)
+        due = lead.is_due(now_ms, news=news)
         if due or now_ms >= lead.planner.next_due_ms:
             self._news = False
             started_ns = time.perf_counter_ns()
             lead.evaluate(self._books, store, now_ms, news=news, due=due)
             self._took_ns = time.perf_counter_ns() - started_ns
-        next_ms = min(lead.evaluator.next_due_ms(), lead.planner.next_due_ms)
-        return min(LOOK_SECONDS, max(0.0, (next_ms - now_ms) / 1_000))
+        return min(LOOK_SECONDS, max(0.0, (lead.next_due_ms - now_ms) / 1_000))
 
     # Who leads.
 
@@ -239,7 +238,7 @@ class AlertEngine:
         try:
             if lead is not None and store is not None:
                 now_ms = max(now_ns // NS_PER_MS, lead.at_ms + 1)
-                lead.evaluate(self._books, store, now_ms, news=True, due=True)
+                lead.evaluate(self._books, store, now_ms, news=True, due=True, ends=True)
                 self._see_off(lead, store, min(timeout_seconds, SEE_OFF_SECONDS))
                 store.lead(self._owner, now_ns, now_ns)
         except SpanBudgetError as error:
@@ -273,6 +272,8 @@ class AlertEngine:
         for group, count in dict(lead.evaluator.failures).items():
             health[names.RULES_FAILED.name, group] = count
         health.update(lead.delivery.health())
+        if lead.watcher is not None:
+            health.update(lead.watcher.health())
         return health
 
     def derived(self) -> Sequence[Point]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spanbudget.exporter.alert_store.records import Change, Kept
 from spanbudget.exporter.alerting.evaluator import Evaluated, Evaluator
@@ -13,6 +13,7 @@ from spanbudget.exporter.alerting.needs import Needs
 from spanbudget.exporter.alerting.planner import Planned, Planner
 from spanbudget.exporter.alerting.replaying import NS_PER_MS, Stage, make_stage, restore, restored_from_ns
 from spanbudget.exporter.alerting.seams import Books, Delivery, Outside, Store
+from spanbudget.exporter.anomalies.records import NO_CHANGE
 from spanbudget.exporter.config import Config
 from spanbudget.exporter.instruments import BUDGET_STATES_MAX, Point
 from spanbudget.exporter.ledger.tallies import LedgerTallies
@@ -25,6 +26,9 @@ from spanbudget.rules.alerts import Alert
 from spanbudget.rules.budget_gauges import BudgetGauges
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.templates import Externals
+
+if TYPE_CHECKING:
+    from spanbudget.exporter.anomalies.watcher import Watcher
 
 FORGET_MS: Final = 60_000
 """How often samples that are too old are dropped, milliseconds."""
@@ -61,6 +65,7 @@ class Lead:
         forgot_ms: When old samples were dropped last.
         states: The budgets at the last evaluation.
         derived: What was worked out about the fullest of them, for the instruments.
+        watcher: Watches for anomalies; None where nothing is watched.
     """
 
     fence: int
@@ -77,8 +82,23 @@ class Lead:
     forgot_ms: int = 0
     states: Sequence[BudgetState] = ()
     derived: Sequence[Point] = ()
+    watcher: "Watcher | None" = None
 
-    def evaluate(self, books: Books, store: Store, now_ms: int, *, news: bool, due: bool) -> None:
+    def is_due(self, now_ms: int, *, news: bool) -> bool:
+        """Whether there is anything to evaluate."""
+        watcher = self.watcher
+        watches = watcher is not None and watcher.is_due(now_ms, news=news)
+        return watches or self.evaluator.is_due(now_ms, news=news)
+
+    @property
+    def next_due_ms(self) -> int:
+        """When there is something to do though nothing is new."""
+        due_ms = min(self.evaluator.next_due_ms(), self.planner.next_due_ms)
+        return due_ms if self.watcher is None else min(due_ms, self.watcher.next_due_ms)
+
+    def evaluate(
+        self, books: Books, store: Store, now_ms: int, *, news: bool, due: bool, ends: bool = False
+    ) -> None:
         """Takes in what is new, evaluates what is due, and keeps what came of it in one transaction.
 
         Args:
@@ -86,7 +106,8 @@ class Lead:
             store: Keeps it.
             now_ms: Milliseconds since the epoch, later than the last time.
             news: Whether there is new spend.
-            due: Whether groups are due; else only receivers are.
+            due: Whether groups, or series that are watched, are due; else only receivers are.
+            ends: Whether this is the last time.
 
         Raises:
             SpanBudgetError: The ledger or the store cannot be used; what is in memory may be ahead of what
@@ -96,6 +117,7 @@ class Lead:
         planned = Planned()
         if found.changed or found.gone or now_ms >= self.planner.next_due_ms:
             planned = self.planner.plan(self.evaluator.alerts(), now_ms, busy=self._busy())
+        anomalies = self.watcher.change(ends=ends) if self.watcher is not None else NO_CHANGE
         peaks = peaks_text(self.stage.feed.gauges.peaks, self.states) if due else self.peaks
         change = Change(
             alerts=[(rule, alert) for (rule, _), alert in found.kept.items()],
@@ -103,8 +125,11 @@ class Lead:
             log=planned.log,
             outbox=planned.outbox,
             notes={} if peaks == self.peaks else {PEAKS: peaks},
+            anomalies=anomalies,
         )
         store.commit(self.fence, change)
+        if self.watcher is not None:
+            self.watcher.kept(anomalies)
         self.planner.keep()
         self.peaks = peaks
         if planned.outbox:
@@ -113,13 +138,15 @@ class Lead:
     def _evaluated(self, books: Books, now_ms: int, *, news: bool) -> Evaluated:
         tallies, self.seq = self.reader.tallies_after(self.seq)
         self.states = books.budget_states()
-        self.stage.feed.take(now_ms * NS_PER_MS, tallies, self.states, books.health())
+        watched = self.watcher.take(now_ms) if self.watcher is not None else ()
+        self.stage.feed.take(now_ms * NS_PER_MS, tallies, self.states, books.health(), further=watched)
         self.at_ms = now_ms
         if now_ms - self.forgot_ms > FORGET_MS:
             self.forgot_ms = now_ms
             self.stage.store.forget(now_ms)
         found = self.evaluator.evaluate(now_ms, news=news)
-        self.derived = [*self._derived(now_ms * NS_PER_MS), *_active(self.evaluator.alerts())]
+        points = self.watcher.points() if self.watcher is not None else ()
+        self.derived = [*self._derived(now_ms * NS_PER_MS), *_active(self.evaluator.alerts()), *points]
         return found
 
     def _derived(self, now_ns: int) -> Iterator[Point]:
@@ -140,6 +167,8 @@ class Lead:
         """Ends deliveries and lets the ledger go."""
         self.delivery.stop(timeout_seconds)
         self.reader.close()
+        if self.watcher is not None:
+            self.watcher.close()
 
 
 def _active(alerts: Iterable[Alert]) -> Iterator[Point]:
@@ -190,7 +219,9 @@ class Rulebook:
         known_ns = restored_from_ns(self.needs, now_ns)
         stage = make_stage(self.config, budgets, self.needs, BudgetGauges(), known_ns)
         reader = outside.tallies(stage.question)
+        watcher = None
         try:
+            watcher = self._watcher(store, budgets, outside, now_ns // NS_PER_MS)
             seq = reader.max_seq()
             restore(stage, reader, self.needs, now_ns, seq)
             rolling = [budget.name for budget in budgets if budget.period.kind == "rolling"]
@@ -209,10 +240,23 @@ class Rulebook:
                 peaks=peaks,
                 at_ms=now_ns // NS_PER_MS - 1,
                 forgot_ms=now_ns // NS_PER_MS,
+                watcher=watcher,
             )
         except BaseException:
             reader.close()
+            if watcher is not None:
+                watcher.close()
             raise
+
+    def _watcher(
+        self, store: Store, budgets: Sequence[Budget], outside: Outside, now_ms: int
+    ) -> "Watcher | None":
+        if not self.config.watches:
+            return None
+        # Imported where something is watched: its detectors may need numpy and scipy.
+        from spanbudget.exporter.anomalies.watcher import make_watcher  # noqa: PLC0415
+
+        return make_watcher(self.config, budgets, self.needs.wants, store, outside, now_ms)
 
     def _evaluator(self, stage: Stage, kept: Kept, now_ms: int) -> Evaluator:
         alerting = self.config.alerting

@@ -1,11 +1,12 @@
 """What the engine of rules needs of others."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spanbudget.exporter.alert_store.records import Change, Kept
+from spanbudget.exporter.anomalies.records import ExpectedMark, KeptAnomalies
 from spanbudget.exporter.ledger.tallies import LedgerTallies, TallyQuestion
 from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.budgets import BudgetBook
@@ -28,8 +29,25 @@ class Books(Protocol):
         ...
 
 
+class KeptByWatch(Protocol):
+    """What the watch for anomalies keeps in the ledger."""
+
+    def load(self, since_ms: int) -> KeptAnomalies:
+        """What it goes on from; without episodes that ended before a moment."""
+        ...
+
+    def marks(self) -> Sequence[ExpectedMark]:
+        """What was told about stretches of time, the oldest first."""
+        ...
+
+
 class Store(Protocol):
     """What rules keep in the ledger."""
+
+    @property
+    def anomalies(self) -> KeptByWatch:
+        """What the watch for anomalies keeps; a change of it comes by `commit`."""
+        ...
 
     def lead(self, owner: bytes, now_ns: int, until_ns: int) -> int | None:
         """Takes or renews the lease: a fencing number, None where another process leads."""

@@ -74,9 +74,15 @@ class Moment(click.ParamType[int]):
     """A moment that has been, `2026-11-01T12:00:00Z`, or how long ago it is, `2h`; as nanoseconds.
 
     Times without a zone are UTC.
+
+    Args:
+        future: Whether it may lie ahead; `+2h` is in two hours then.
     """
 
     name = "moment"
+
+    def __init__(self, *, future: bool = False) -> None:
+        self._future = future
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The moment.
@@ -88,6 +94,8 @@ class Moment(click.ParamType[int]):
             return value
         if re.fullmatch(r"\d{1,6}[smhdw]", str(value)):
             return time.time_ns() - Length().convert(value, param, ctx)
+        if self._future and re.fullmatch(r"\+\d{1,6}[smhdw]", str(value)):
+            return time.time_ns() + Length().convert(str(value)[1:], param, ctx)
         try:
             at = datetime.fromisoformat(str(value))
         except ValueError:
@@ -96,6 +104,6 @@ class Moment(click.ParamType[int]):
             )
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
         at_ns = round(at.timestamp() * 1_000) * 1_000_000
-        if at_ns > time.time_ns():
+        if at_ns > time.time_ns() and not self._future:
             self.fail(f"{value!r} is in the future", param, ctx)
         return at_ns

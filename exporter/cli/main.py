@@ -28,10 +28,22 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "advise": Command(
+        "spanbudget.exporter.cli.advise", "advise", "Suggest what would save money, and prove it."
+    ),
     "alerts": Command("spanbudget.exporter.cli.alerts", "alerts", "See alerts, and what was sent of them."),
+    "anomalies": Command(
+        "spanbudget.exporter.cli.anomalies", "anomalies", "See unusual spend, and say what it was."
+    ),
     "config": Command("spanbudget.exporter.cli.config", "config", "Look at configuration files."),
     "demo": Command("spanbudget.exporter.cli.demo", "demo", "Watch two applications spend, without a key."),
     "doctor": Command("spanbudget.exporter.cli.doctor", "doctor", "Prove that limits hold on this machine."),
+    "efficiency": Command(
+        "spanbudget.exporter.cli.efficiency", "efficiency", "Score how well money was spent."
+    ),
+    "forecast": Command(
+        "spanbudget.exporter.cli.forecast", "forecast", "Project where budgets will end, and draw it."
+    ),
     "prices": Command(
         "spanbudget.exporter.cli.prices", "prices", "Show what a model costs, or what is unpriced."
     ),

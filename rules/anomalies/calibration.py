@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from spanbudget.rules.anomalies.episodes import APART_MS, Signal
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 WEEK_MS: Final = 604_800_000
 PRIOR_RATES: Final[Mapping[Signal, float]] = {"spend": 0.3, "cost_per_request": 0.1, "silence": 0.1}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias, get_args
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import SLOT_MS
 
 Signal: TypeAlias = Literal["spend", "cost_per_request", "silence"]

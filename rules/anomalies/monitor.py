@@ -6,8 +6,8 @@ from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from spanbudget.rules.anomalies.calibration import AlertLevel
 from spanbudget.rules.anomalies.episodes import SIGNALS, Episode, Episodes, Signal
-from spanbudget.rules.anomalies.general.packing import BrokenStateError, Packer, Unpacker
 from spanbudget.rules.anomalies.onset import Onset
+from spanbudget.rules.anomalies.packing import BrokenStateError, Packer, Unpacker
 from spanbudget.rules.anomalies.silence import SilenceDetector
 from spanbudget.rules.anomalies.slots import DAY_SLOTS, HOUR_SLOTS, SLOT_MS, Slot, slot_start
 from spanbudget.rules.anomalies.spend import SpendDetector

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, SLOT_MS, Slot
 from spanbudget.rules.anomalies.unit_cost import SLOW_SLOTS
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.week import DAY_HOURS, WEEK_HOURS, Learning, Week
 
 SHARE: Final = 0.3

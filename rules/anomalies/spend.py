@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, Slot
 from spanbudget.rules.anomalies.week import DAY_HOURS, HOUR_MS, WEEK_HOURS, Learning, Week
 

@@ -4,7 +4,7 @@ import math
 from operator import mul
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.past_evidence import PastEvidence
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, Slot
 from spanbudget.rules.anomalies.week import HOUR_MS, WEEK_HOURS, Learning, Week

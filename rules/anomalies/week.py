@@ -5,7 +5,7 @@ from array import array
 from enum import IntEnum
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 HOUR_MS: Final = 3_600_000
 WEEK_HOURS: Final = 168

@@ -9,8 +9,6 @@ from spanbudget.processors.periods import Period
 from spanbudget.rules.burn import period_seconds
 from spanbudget.rules.durations import duration_text
 from spanbudget.rules.expansion.promql_text import (
-    ANOMALY_EXCESS,
-    ANOMALY_SCORE,
     BURN_WINDOW,
     QUANTILE,
     equal,
@@ -121,10 +119,11 @@ def projected_rule(budget: BudgetAlerts, alert: ProjectedAlert) -> RuleText | st
 
 
 def anomaly_rule(budget: BudgetAlerts, alert: AnomalyAlert) -> RuleText:
-    """Fires while spend is unusual and money is at stake."""
-    score, excess = (series(name, budget.budgets) for name in (ANOMALY_SCORE, ANOMALY_EXCESS))
+    """Fires while spend is unusual and money is at stake: too much of it, or too little."""
+    metrics = names.ANOMALY_SCORE, names.ANOMALY_EXCESS_USD
+    score, excess = (series(metric, budget.budgets) for metric in metrics)
     # The two are compared before they are aggregated, as each excess belongs to one score.
-    unusual = f"\n  {score} > 1\n  and\n  {excess} > {number(alert.min_excess_usd)}\n"
+    unusual = f"\n  {score} > 1\n  and\n  abs({excess}) >= {number(alert.min_excess_usd)}\n"
     return RuleText(
         expr=highest(unusual),
         alert="LLMCostAnomaly",
@@ -133,7 +132,8 @@ def anomaly_rule(budget: BudgetAlerts, alert: AnomalyAlert) -> RuleText:
         annotations=labels_of(
             {
                 "summary": f"Unusual spend: {_subject(budget)} is at {TIMES_VALUE} times the alert level",
-                "description": f"It is at least ${number(alert.min_excess_usd)} above what was expected.",
+                "description": f"At least ${number(alert.min_excess_usd)} more, or less, than was expected;"
+                " `spanbudget anomalies list` tells who made it.",
             }
         ),
     )

@@ -18,8 +18,6 @@ BURN_WINDOW: Final = prometheus_label(names.BURN_WINDOW)
 QUANTILE: Final = prometheus_label(names.QUANTILE)
 BUDGET_LABELS: Final = (NAME, CHILD)
 
-ANOMALY_SCORE: Final = "llm_anomaly_score"
-ANOMALY_EXCESS: Final = "llm_anomaly_excess_usd"
 UNPRICED: Final = "unpriced"
 """Value of the confidence of a cost that is not known."""
 

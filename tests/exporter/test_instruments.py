@@ -304,6 +304,7 @@ def test_the_scrape_endpoint_shows_the_names_that_the_otlp_receiver_makes() -> N
         endpoint.shutdown()
     found = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
     metrics = [*names.SELF_METRICS, names.ALERTS_ACTIVE, names.COST_USD, names.TOKENS, names.REQUESTS]
+    metrics += names.ANOMALY_METRICS
     metrics += [value for key, value in vars(names).items() if key.startswith("BUDGET_") and "." in str(value)
                 and isinstance(value, names.Metric)]  # fmt: skip
     wanted = {otlp_receiver_name(metric) for metric in metrics if metric not in DURATIONS}

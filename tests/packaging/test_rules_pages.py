@@ -140,6 +140,7 @@ def test_the_page_on_series_names_every_metric_that_rules_read() -> None:
     metrics = {names_out.prometheus_name(metric) for metric in (*counters, names_out.BUDGET_CALLS)}
     durations = (names_out.REQUEST_DURATION, names_out.BUDGET_REQUEST_DURATION)
     metrics |= {f"{names_out.prometheus_name(metric)}_bucket" for metric in durations}
+    metrics |= set(map(names_out.prometheus_name, names_out.ANOMALY_METRICS))
     assert metrics | GAUGES <= named
     attributes = vars(names_out).values()
     labels = {names_out.prometheus_label(name) for name in attributes if isinstance(name, str)}

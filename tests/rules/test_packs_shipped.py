@@ -12,9 +12,6 @@ from spanbudget.processors.names_out import Kind, Metric, prometheus_name
 from spanbudget.rules.groups import AlertingRule
 from spanbudget.rules.unit_tests import run_test
 
-NOT_YET = {"llm_anomaly_score", "llm_anomaly_excess_usd"}
-"""Series that come with the anomaly engine."""
-
 
 def known_series() -> set[str]:
     metrics = [value for value in vars(names_out).values() if isinstance(value, Metric)]
@@ -42,7 +39,7 @@ def test_every_series_of_a_pack_is_one_of_ours(pack: str):
         for matcher in need.matchers
         if matcher.name == "__name__"
     }
-    assert read <= known_series() | NOT_YET
+    assert read <= known_series()
 
 
 @pytest.mark.parametrize("pack", pack_names())

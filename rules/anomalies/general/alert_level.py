@@ -3,7 +3,7 @@
 from math import exp
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, SLOT_MS
 
 BLOCK_MS: Final = 6 * HOUR_SLOTS * SLOT_MS

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.general.tape import Tape
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 KEPT: Final = 1_008
 """Values that the band is made of: 7 days of 10 minutes."""

@@ -5,7 +5,7 @@ from collections import deque
 from math import copysign, inf, sqrt
 from typing import Final, NamedTuple
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 RELATIVE_FLOOR: Final = 1e-3
 """Least standard deviation of block means as a part of their mean, for series that are constant."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, SLOT_MS
 
 MERGED_MS: Final = 6 * HOUR_SLOTS * SLOT_MS

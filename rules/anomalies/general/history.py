@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import SLOT_MS
 
 KEPT: Final = 4_000

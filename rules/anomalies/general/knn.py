@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.general.tape import Tape
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 WINDOW: Final = 8
 """Points of a window."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import SLOT_MS
 
 MARKS_MAX: Final = 200

@@ -3,8 +3,8 @@
 from collections import deque
 from typing import Final
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.general.signals import Part
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, SLOT_MS
 
 POOL_MS: Final = HOUR_SLOTS * SLOT_MS

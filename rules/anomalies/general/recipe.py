@@ -4,9 +4,9 @@ from typing import ClassVar, Final, NamedTuple, Self
 
 from spanbudget.rules.anomalies.general.block_shift import BlockShift, Shape
 from spanbudget.rules.anomalies.general.knn import NearestWindows
-from spanbudget.rules.anomalies.general.packing import BrokenStateError, Packer, Unpacker
 from spanbudget.rules.anomalies.general.shift_scores import CLIP, VALUE_MAX, Shifts, ShiftScores, Tuning
 from spanbudget.rules.anomalies.general.tail import GeneralisedParetoTail
+from spanbudget.rules.anomalies.packing import BrokenStateError, Packer, Unpacker
 
 GENERAL_LEVEL: Final = 2.47
 """Sum of the six features at which there is an alarm. Source: chosen on the Numenta Anomaly Benchmark."""

@@ -4,7 +4,7 @@ from array import array
 from math import isnan, nan
 from typing import Final, NamedTuple
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 DAY_MS: Final = 86_400_000
 """Milliseconds of a day in UTC."""

@@ -4,8 +4,8 @@ from math import isnan
 from typing import Final, NamedTuple
 
 from spanbudget.rules.anomalies.general.block_shift import BlockShift, Shape
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.general.seasonal import DayLevels, Usual
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 VALUE_MAX: Final = 1e30
 """Largest magnitude of a value: its 32-bit form, and the square of its 64-bit form, are still finite."""

@@ -10,11 +10,11 @@ from spanbudget.rules.anomalies.general.band import Band, Range
 from spanbudget.rules.anomalies.general.episode import MERGED_MS, EpisodeClock
 from spanbudget.rules.anomalies.general.history import KEPT, History
 from spanbudget.rules.anomalies.general.marks import Marks
-from spanbudget.rules.anomalies.general.packing import BrokenStateError, Packer, Unpacker
 from spanbudget.rules.anomalies.general.rates import Pool
 from spanbudget.rules.anomalies.general.recipe import GeneralRecipe, LightRecipe
 from spanbudget.rules.anomalies.general.shift_scores import Tuning
 from spanbudget.rules.anomalies.general.signals import SIGNALS, Part, SignalName
+from spanbudget.rules.anomalies.packing import BrokenStateError, Packer, Unpacker
 from spanbudget.rules.anomalies.slots import DAY_SLOTS, SLOT_MS, Slot
 
 JUMP_MS: Final = 14 * DAY_SLOTS * SLOT_MS

@@ -1,6 +1,6 @@
 from spanbudget.rules.anomalies.calibration import LEVEL_MIN, PEAKS_MAX, WEEK_MS, AlertLevel
 from spanbudget.rules.anomalies.episodes import SIGNALS
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_767_571_200_000

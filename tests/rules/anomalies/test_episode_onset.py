@@ -3,9 +3,9 @@
 import pytest
 
 from spanbudget.rules.anomalies.episodes import Signal
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.monitor import Sensitivity, SeriesMonitor
 from spanbudget.rules.anomalies.onset import Onset
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, SLOT_MS, Slot
 
 DAY = 144

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanbudget.rules.anomalies.general.packing import BrokenStateError
 from spanbudget.rules.anomalies.monitor import JUMP_MS, LASTING_SLOTS, Observation, Sensitivity, SeriesMonitor
+from spanbudget.rules.anomalies.packing import BrokenStateError
 from spanbudget.rules.anomalies.slots import DAY_SLOTS, HOUR_SLOTS, SLOT_MS, Slot
 
 START_MS = 1_767_571_200_000  # a Monday

@@ -10,7 +10,7 @@ from spanbudget.rules.anomalies.general.band import VALUES_MIN, Band, Range
 from spanbudget.rules.anomalies.general.episode import MERGED_MS, REST_MS, EpisodeClock
 from spanbudget.rules.anomalies.general.history import KEPT, History
 from spanbudget.rules.anomalies.general.marks import MARKS_MAX, Marks
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import SLOT_MS
 
 WEEK = 28

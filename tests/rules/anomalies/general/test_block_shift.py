@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbudget.rules.anomalies.general.block_shift import BLOCKS_MIN, RELATIVE_FLOOR, BlockShift, Shape
-from spanbudget.rules.anomalies.general.packing import BrokenStateError, Packer, Unpacker
+from spanbudget.rules.anomalies.packing import BrokenStateError, Packer, Unpacker
 
 
 def streamed(detector, values):

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbudget.rules.anomalies.general.knn import NearestWindows
-from spanbudget.rules.anomalies.general.packing import BrokenStateError
 from spanbudget.rules.anomalies.general.recipe import GeneralRecipe, LightRecipe
 from spanbudget.rules.anomalies.general.shift_scores import SCALES, Tuning
 from spanbudget.rules.anomalies.general.tail import GeneralisedParetoTail
+from spanbudget.rules.anomalies.packing import BrokenStateError
 
 SLOT = 600_000
 START = 1_767_571_200_000

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanbudget.rules.anomalies.general.packing import BrokenStateError
 from spanbudget.rules.anomalies.general.watch import JUMP_MS, SignalMonitor, SignalSettings
+from spanbudget.rules.anomalies.packing import BrokenStateError
 from spanbudget.rules.anomalies.slots import DAY_SLOTS, SLOT_MS, Slot
 
 START = 1_767_571_200_000

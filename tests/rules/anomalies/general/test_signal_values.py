@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbudget.rules.anomalies.general.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.general.rates import POOL_MS, Pool
 from spanbudget.rules.anomalies.general.signals import SIGNALS, Part
+from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import SLOT_MS, Slot
 
 CALLS = Slot(0, 1.5, requests=10, failed=2, tokens=4_000, duration_s=25.0)
