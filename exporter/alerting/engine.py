@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spanbudget.exporter.alerting.lead import Lead, Rulebook
-from spanbudget.exporter.alerting.replaying import NS_PER_MS
 from spanbudget.exporter.alerting.seams import Books, Outside, PausedStore, Store
 from spanbudget.exporter.instruments import Point
 from spanbudget.processors import names_out as names
 from spanbudget.processors.errors import SpanBudgetError
+from spanbudget.rules.durations import NS_PER_MS
 
 LEASE_SECONDS: Final = 15.0
 """How long a process leads without renewing: as long as the others wait for one that was killed."""

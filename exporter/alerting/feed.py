@@ -12,14 +12,13 @@ from spanbudget.processors.budget_state import BudgetState
 from spanbudget.processors.limits import Pot
 from spanbudget.processors.names_out import Metric, prometheus_label, prometheus_name
 from spanbudget.rules.budget_gauges import GAUGES, BudgetGauges, Derived
+from spanbudget.rules.durations import NEVER_MS, NS_PER_MS
 from spanbudget.rules.labels import METRIC_NAME, Labels, labels_of
 from spanbudget.rules.projection.projector import Projector
 from spanbudget.rules.series import STALE_NAN, Series, SeriesStore
 
-NS_PER_MS: Final = 1_000_000
 BURN_KEEP_MS: Final = (max(names.BURN_WINDOWS.values()) + 3_600) * 1_000
 """How long spend is remembered for the longest burn rate."""
-_FOR_EVER_MS: Final = 2**62
 _SELF_METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in names.SELF_METRICS}
 
 
@@ -103,7 +102,7 @@ class Feed:
         series = self._spent.get(pot)
         if series is None or not series.times:
             return 0.0 if since_ns >= self._known_from_ns else None
-        before = series.at(since_ns // NS_PER_MS, _FOR_EVER_MS)
+        before = series.at(since_ns // NS_PER_MS, NEVER_MS)
         if before is None:
             return series.values[-1] if since_ns >= self._known_from_ns else None
         return series.values[-1] - before[1]

@@ -11,7 +11,7 @@ from spanbudget.exporter.alerting.evaluator import Evaluated, Evaluator
 from spanbudget.exporter.alerting.kept_peaks import add_kept_peaks, peaks_text
 from spanbudget.exporter.alerting.needs import Needs
 from spanbudget.exporter.alerting.planner import Planned, Planner
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, Stage, make_stage, restore, restored_from_ns
+from spanbudget.exporter.alerting.replaying import Stage, make_stage, restore, restored_from_ns
 from spanbudget.exporter.alerting.seams import Books, Delivery, Outside, Store
 from spanbudget.exporter.anomalies.records import NO_CHANGE
 from spanbudget.exporter.config import Config
@@ -24,6 +24,7 @@ from spanbudget.processors.budgets import Budget
 from spanbudget.processors.names_out import NOTIFICATIONS_WAITING
 from spanbudget.rules.alerts import Alert
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.groups import RuleGroup
 from spanbudget.rules.templates import Externals
 

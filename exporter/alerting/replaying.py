@@ -15,13 +15,13 @@ from spanbudget.processors import names_out as names
 from spanbudget.processors.budgets import BUDGET_LABEL, CHILD_LABEL, Budget, BudgetBook
 from spanbudget.processors.periods import INSTANT_MAX_NS
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.projection.projector import Projector
 from spanbudget.rules.series import SeriesStore
 
 if TYPE_CHECKING:
     from spanbudget.rules.projection.model import SpendModel
 
-NS_PER_MS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
 BURN_NS: Final = max(names.BURN_WINDOWS.values()) * _SECOND_NS
 STEPS: Final = (

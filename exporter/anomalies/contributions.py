@@ -9,6 +9,7 @@ from spanbudget.exporter.anomalies.sums import Router
 from spanbudget.exporter.ledger.tallies import LedgerTallies, Tally
 from spanbudget.processors import names_out as names
 from spanbudget.rules.anomalies.slots import SLOT_MS
+from spanbudget.rules.durations import NS_PER_MS
 
 CONTRIBUTOR_DIMENSIONS: Final = (*DIMENSIONS, "operation", "feature", "team")
 """What calls are told apart by, beside the dimensions that are watched; the last three say who calls."""
@@ -19,8 +20,7 @@ MARGIN_MS: Final = 3_600_000
 EPISODE_MS_MAX: Final = 86_400_000
 """The last part of a longer episode stands for all of it."""
 _DAY_MS: Final = 86_400_000
-_NS_PER_MS: Final = 1_000_000
-_SLOT_NS: Final = SLOT_MS * _NS_PER_MS
+_SLOT_NS: Final = SLOT_MS * NS_PER_MS
 
 Costs = dict[tuple[str, str], float]
 """(dimension, value) → US dollars."""
@@ -83,7 +83,7 @@ class Contributions:
         found = self._read.get(key)
         if found is None:
             asked = self._reader.tallies_between(
-                since_ms * _NS_PER_MS, until_ms * _NS_PER_MS, EPISODE_MS_MAX * _NS_PER_MS
+                since_ms * NS_PER_MS, until_ms * NS_PER_MS, EPISODE_MS_MAX * NS_PER_MS
             )
             found = self._read[key] = list(asked)
         return found

@@ -29,6 +29,7 @@ from spanbudget.exporter.anomalies.sums import Router, Sum, spend_of
 from spanbudget.exporter.ledger.tallies import LedgerTallies, Tally, TallyQuestion
 from spanbudget.processors import names_out as names
 from spanbudget.rules.anomalies.slots import SLOT_MS, Slot, slot_start
+from spanbudget.rules.durations import NS_PER_MS
 
 if TYPE_CHECKING:
     from spanbudget.exporter.anomalies.line import Line
@@ -49,7 +50,6 @@ _SLOTS_AT_ONCE: Final = 36
 """Slots of the past that one question to the ledger is about, six hours: its answer is in memory."""
 _OBSERVED_MAX: Final = 2_500
 """Slots of all series that are closed between two looks at the time."""
-_NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +191,10 @@ class Watch:
         """Closes the slots up to a moment; at the end, looks at what the one that lasts has so far."""
         start_ms, last_seq = self.until_ms, self._reader.max_seq()
         more_ms = SLOT_MS if end_ms == due_ms else 0
-        times_ns = start_ms * _NS_PER_MS, (end_ms + more_ms) * _NS_PER_MS
+        times_ns = start_ms * NS_PER_MS, (end_ms + more_ms) * NS_PER_MS
         by_slot: dict[int, list[Tally]] = {}
-        for tally in self._reader.tallies_between(*times_ns, SLOT_MS * _NS_PER_MS, last_seq=last_seq):
-            by_slot.setdefault(tally.bucket_ns // _NS_PER_MS, []).append(tally)
+        for tally in self._reader.tallies_between(*times_ns, SLOT_MS * NS_PER_MS, last_seq=last_seq):
+            by_slot.setdefault(tally.bucket_ns // NS_PER_MS, []).append(tally)
         if by_slot and self._nursery.first_ms is None:
             self._nursery.first_ms = min(by_slot)
         for slot_ms in range(start_ms, end_ms, SLOT_MS):
@@ -288,7 +288,7 @@ class Watch:
         return {
             (names.ANOMALIES_SERIES.name, ""): len(self.lines),
             (names.ANOMALIES_LEFT_OUT.name, ""): self._roster.left_out,
-            (names.ANOMALIES_BEHIND.name, ""): behind_ms * _NS_PER_MS,
+            (names.ANOMALIES_BEHIND.name, ""): behind_ms * NS_PER_MS,
             (names.ANOMALIES_RELEARNED.name, ""): self._relearned,
             **open_,
         }

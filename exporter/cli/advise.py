@@ -13,6 +13,7 @@ from spanbudget.exporter.checks.limits import with_stored
 from spanbudget.exporter.cli.ledger_choice import NS_PER_SECOND, Length, chosen, ledger_options
 from spanbudget.exporter.cli.listing import Row, Titles, clean, counted, iso, minute, print_rows
 from spanbudget.processors.money import display_usd, pico_to_text, usd_to_pico
+from spanbudget.rules.durations import NS_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from spanbudget.exporter.advice.examining import Examined, Window
     from spanbudget.rules.advice.suggestion import Suggestion
 
-_NS_PER_MS: Final = 1_000_000
 _HOUR_NS: Final = 3_600 * NS_PER_SECOND
 _EVIDENCE_SHOWN: Final = 3
 CALLS_MAX: Final = 500_000
@@ -112,7 +112,7 @@ def window_lines(found: "Examined", window: "Window") -> list[str]:
     """What was examined, and what of it could not be, for people."""
     loaded, advice = found.loaded, found.advice
     whose = "" if window.budget is None else f" of {clean(window.child or window.budget)}"
-    when = f"{minute(loaded.since_ns // _NS_PER_MS)} to {minute(loaded.until_ns // _NS_PER_MS)} UTC"
+    when = f"{minute(loaded.since_ns // NS_PER_MS)} to {minute(loaded.until_ns // NS_PER_MS)} UTC"
     lines = [f"{counted(advice.calls, 'call')}{whose}, {display_usd(advice.spent_pico)}, {when}"]
     if not advice.calls:
         return [f"There is no call{whose} in this time."]
@@ -197,8 +197,8 @@ def window_json(found: "Examined", window: "Window") -> dict[str, Any]:
     return {
         "budget": window.budget,
         "child": window.child,
-        "since": iso(loaded.since_ns // _NS_PER_MS),
-        "until": iso(loaded.until_ns // _NS_PER_MS),
+        "since": iso(loaded.since_ns // NS_PER_MS),
+        "until": iso(loaded.until_ns // NS_PER_MS),
         "calls": advice.calls,
         "complete": loaded.complete,
         "spent_usd": pico_to_text(advice.spent_pico),

@@ -22,6 +22,7 @@ from spanbudget.exporter.cli.anomaly_rows import (
 from spanbudget.exporter.cli.ledger_choice import Length, Moment, chosen, ledger_options
 from spanbudget.exporter.cli.listing import clean, counted, minute
 from spanbudget.processors.errors import InputError
+from spanbudget.rules.durations import NS_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from spanbudget.exporter.anomalies.records import EpisodeRecord
     from spanbudget.exporter.anomalies.store import SqlAnomalies
 
-_NS_PER_MS: Final = 1_000_000
 _SOON: Final = "A running evaluator takes note within seconds."
 
 
@@ -56,9 +56,9 @@ def list_anomalies(
       spanbudget anomalies list --open
       spanbudget anomalies list --since 30d --json
     """  # noqa: D301 - click's mark of lines that stay as they are
-    now_ms = time.time_ns() // _NS_PER_MS
+    now_ms = time.time_ns() // NS_PER_MS
     with _kept(given, db) as kept:
-        found = kept.episodes(now_ms - since // _NS_PER_MS, only_open=only_open)
+        found = kept.episodes(now_ms - since // NS_PER_MS, only_open=only_open)
     if as_json:
         click.echo(json.dumps([episode_json(one) for one in found], indent=2))
     elif found:
@@ -84,7 +84,7 @@ def show(id_: str, given: Path | None, db: Path | None, *, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps({**episode_json(found), "said": [mark_json(one) for one in said]}, indent=2))
         return
-    _print_one(found, time.time_ns() // _NS_PER_MS)
+    _print_one(found, time.time_ns() // NS_PER_MS)
     for one in said:
         click.echo(f"{one.kind.capitalize():14}{minute(one.created_ms)}  {clean(one.comment)}".rstrip())
 
@@ -103,7 +103,7 @@ def ack(id_: str, given: Path | None, db: Path | None, comment: str) -> None:
       spanbudget anomalies ack 48314c1a6cd2 --comment "retry loop in search, fixed"
     """  # noqa: D301 - as above
     with _kept(given, db) as kept:
-        marked = acknowledged(kept, _episode(kept, id_), comment, time.time_ns() // _NS_PER_MS)
+        marked = acknowledged(kept, _episode(kept, id_), comment, time.time_ns() // NS_PER_MS)
     click.echo(f"{counted_anomalies(len(marked))} acknowledged. {_SOON}")
 
 
@@ -136,7 +136,7 @@ def expect(
       spanbudget anomalies expect production --from +2h --until +8h --comment "batch import"
       spanbudget anomalies expect production --dimension model=gpt-5 --until 2026-12-01
     """  # noqa: D301 - as above
-    now_ms = time.time_ns() // _NS_PER_MS
+    now_ms = time.time_ns() // NS_PER_MS
     times = _ms(since), _ms(until)
     config = chosen(given, db)
     with _kept(given, db) as kept:
@@ -183,7 +183,7 @@ def unmark(id_: str, given: Path | None, db: Path | None) -> None:
 
 
 def _ms(at_ns: int | None) -> int | None:
-    return None if at_ns is None else at_ns // _NS_PER_MS
+    return None if at_ns is None else at_ns // NS_PER_MS
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from spanbudget.exporter.cli.listing import counted, iso, minute
 from spanbudget.exporter.ledger import open_ledger
 from spanbudget.exporter.ledger.tallies import LedgerTallies, TallyQuestion, open_tallies
 from spanbudget.processors.errors import InputError
+from spanbudget.rules.durations import NS_PER_MS
 
 if TYPE_CHECKING:
     from spanbudget.exporter.anomalies.watch import Watch
 
-_NS_PER_MS: Final = 1_000_000
 _WEEK_MS: Final = 604_800_000
 
 
@@ -51,8 +51,8 @@ def backtest(given: Path | None, db: Path | None, last: int, *, as_json: bool) -
     def tallies(question: TallyQuestion) -> LedgerTallies:
         return open_tallies(config.ledger.url, question=question)
 
-    now_ms = time.time_ns() // _NS_PER_MS
-    since_ms = now_ms - last // _NS_PER_MS
+    now_ms = time.time_ns() // NS_PER_MS
+    since_ms = now_ms - last // NS_PER_MS
     back_ms = now_ms - since_ms + BACK_MS
     watch = Watch(plan, Sources(tallies, tuple), KeptAnomalies(), now_ms, back_ms=back_ms)
     try:

@@ -17,12 +17,12 @@ from spanbudget.exporter.cli.listing import Row, Titles, clean, counted, iso, pr
 from spanbudget.exporter.forecasts import Forecast, WhatIf, forecasts
 from spanbudget.processors.errors import InputError
 from spanbudget.processors.money import PICO_PER_USD, display_usd
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.projection.bins import is_endless
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-_NS_PER_MS: Final = 1_000_000
 _ROWS_MAX: Final = 100
 _GROWTH_MIN, _GROWTH_MAX = -99.0, 10_000.0
 """Percent: all but a hundredth gone, or a hundred times as much."""
@@ -155,13 +155,13 @@ def _print_all(found: Sequence[Forecast]) -> None:
             "" if ends is None else _usd(ends.median),
             "" if ends is None else f"{_usd(ends.low)} to {_usd(ends.high)}",
             "" if is_endless(state.window) or state.is_rolling else _moment(one, state.window.end_ns),
-            "" if reached is None else _moment(one, reached),
         )
+        runs_out = "" if reached is None else f"runs out {_moment(one, reached)}"
         note = one.problem or (projection.note if projection is not None else "")
-        rows.append(Row(cells, (note,), _style(one)))
-    titles = ("BUDGET", "SPENT", "LIMIT", "PROJECTED", "90 %", "ENDS", "RUNS OUT")
+        rows.append(Row(cells, (runs_out, note), _style(one)))
+    titles = ("BUDGET", "SPENT", "LIMIT", "PROJECTED", "90 %", "ENDS")
     right = frozenset({"SPENT", "LIMIT", "PROJECTED", "90 %"})
-    print_rows(Titles(titles, ("NOTE",), right), rows)
+    print_rows(Titles(titles, ("RUNS OUT", "NOTE"), right), rows)
     if len(found) > _ROWS_MAX:
         click.echo(f"… and {counted(len(found) - _ROWS_MAX, 'budget')} more, less full; --json has all.")
 
@@ -232,6 +232,8 @@ def _when(one: Forecast) -> str:
         return f"The limit is not reached {ends} by the median; it may be by {earliest}."
     latest = "not at all" if found.latest is None else f"by {_moment(one, found.latest)}"
     median = _moment(one, found.median)
+    if latest == f"by {median}" and earliest == median:
+        return f"The limit is reached by {median}."
     return f"The limit is reached by {median}; at the earliest by {earliest}, at the latest {latest}."
 
 
@@ -252,11 +254,11 @@ def _usd(usd: float) -> str:
 
 
 def _moment(one: Forecast, at_ns: int) -> str:
-    """A moment in the time zone of the budget, as fine as its window needs."""
+    """A moment in the time zone of the budget, as fine as its window needs; days near by have no year."""
     at = datetime.fromtimestamp(at_ns // NS_PER_SECOND, ZoneInfo(one.period.zone))
     window = one.state.window
     is_short = window.end_ns - window.start_ns <= 8 * 86_400 * NS_PER_SECOND
-    return f"{at:%Y-%m-%d %H:%M}" if is_short else f"{at:%Y-%m-%d}"
+    return f"{at:%m-%d %H:%M}" if is_short else f"{at:%Y-%m-%d}"
 
 
 def _as_json(one: Forecast) -> dict[str, Any]:
@@ -266,9 +268,9 @@ def _as_json(one: Forecast) -> dict[str, Any]:
         "budget": state.budget,
         "child": state.child,
         "period": one.period.text,
-        "at": iso(one.now_ns // _NS_PER_MS),
-        "window_start": None if endless else iso(state.window.start_ns // _NS_PER_MS),
-        "window_end": None if endless else iso(state.window.end_ns // _NS_PER_MS),
+        "at": iso(one.now_ns // NS_PER_MS),
+        "window_start": None if endless else iso(state.window.start_ns // NS_PER_MS),
+        "window_end": None if endless else iso(state.window.end_ns // NS_PER_MS),
         "limit_usd": None if state.limit_cost is None else state.limit_cost / PICO_PER_USD,
         "spent_usd": state.spent.cost / PICO_PER_USD,
         "problem": one.problem or None,
@@ -285,11 +287,11 @@ def _as_json(one: Forecast) -> dict[str, Any]:
         "limit_reached_at": None
         if exhaustion is None
         else {
-            name: None if at_ns is None else iso(at_ns // _NS_PER_MS)
+            name: None if at_ns is None else iso(at_ns // NS_PER_MS)
             for name, at_ns in zip(("median", "earliest", "latest"), exhaustion, strict=True)
         },
         "path": [
-            {"at": iso(at_ns // _NS_PER_MS), "0.05": point.low, "0.5": point.median, "0.95": point.high}
+            {"at": iso(at_ns // NS_PER_MS), "0.05": point.low, "0.5": point.median, "0.95": point.high}
             for at_ns, point in projection.path
         ],
     }

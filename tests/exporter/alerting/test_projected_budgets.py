@@ -6,9 +6,10 @@ import pytest
 from scene import DAY, SECOND, START, Scene
 
 from spanbudget.exporter.alerting.needs import needs_of
-from spanbudget.exporter.alerting.replaying import NS_PER_MS, make_stage, restore, restored_from_ns
+from spanbudget.exporter.alerting.replaying import make_stage, restore, restored_from_ns
 from spanbudget.exporter.ledger.tallies import open_tallies
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.labels import label_value
 from spanbudget.rules.promql.expression import parse_expression
 

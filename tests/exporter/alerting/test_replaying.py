@@ -10,7 +10,6 @@ from scene import DAY, HOUR, MINUTE, SECOND, START, Scene, told
 from spanbudget.exporter.alerting.backtest import Backtest
 from spanbudget.exporter.alerting.needs import needs_of, needs_of_groups
 from spanbudget.exporter.alerting.replaying import (
-    NS_PER_MS,
     Stage,
     make_stage,
     moments,
@@ -21,6 +20,7 @@ from spanbudget.exporter.alerting.rule_sets import rule_groups
 from spanbudget.exporter.ledger.tallies import LedgerTallies, open_tallies
 from spanbudget.processors.limits import Pot
 from spanbudget.rules.budget_gauges import BudgetGauges
+from spanbudget.rules.durations import NS_PER_MS
 from spanbudget.rules.promql.expression import parse_expression
 from spanbudget.rules.templates import Externals
 
