@@ -5,38 +5,31 @@ from typing import Final
 
 from spanbudget.rules.anomalies.packing import Packer, Unpacker
 from spanbudget.rules.anomalies.slots import HOUR_SLOTS, Slot
-from spanbudget.rules.anomalies.week import DAY_HOURS, HOUR_MS, WEEK_HOURS, Learning, Week
+from spanbudget.rules.anomalies.week import DAY_HOURS, HOUR_MS, Learning, Week
 
-HOUR_UNIT: Final = 0.45
-"""Evidence 1 is an hour of so many spreads above the dearest hour of the week, in logarithms: the level at
-which the development series of the benchmark gave half an alert per series and week."""
-SLOT_UNIT: Final = 0.9
-"""The same for ten minutes, which scatter about twice as much as hours."""
-SPREAD_FLOOR: Final = 0.6
-"""Even a series whose days are all alike scatters so: evidence 1 is 1.31 times its dearest hour, 1.72 its
-dearest slot."""
-SPREAD_UNKNOWN: Final = 0.5
-"""Scatter of the daily maxima, in logarithms, while fewer than three days are known."""
+HOUR_UNIT: Final = 0.3
+"""Evidence 1 is an hour so far above the dearest hour of the week, in logarithms: 1.35 times. The development
+series of the benchmark, of busy and of sparse tenants, had half an alert per series and week there."""
+SLOT_UNIT: Final = 0.6
+"""The same for ten minutes, which scatter about twice as much as hours: 1.82 times."""
 POWER: Final = 1 / 3
-"""Evidence is this power of the distance, in spreads: spend has a heavy tail, twice the distance is little
-rarer."""
-_DAYS_MIN: Final = 3
+"""Evidence is this power of the distance: spend has a heavy tail, twice the distance is little rarer."""
 
 
 class SpendDetector:
     """Compares ten minutes and the hour that ends with them to the maximum of the last seven days.
 
-    The ratio is taken in units of how much the daily maxima of this series scatter, so that a restless series
-    needs a larger one. Hours count to the maximum from one hour (slots) or two (hour sums) after their end
-    on, so that what has just begun is not its own measure. Source: the trailing maximum was the best single
-    detector of LLM spend at equal noise; without a decay inside the week it finds more than with one.
+    Hours count to the maximum from one hour (slots) or two (hour sums) after their end on, so that what has
+    just begun is not its own measure. Source: the trailing maximum was the best single detector of LLM spend
+    at equal noise; without a decay inside the week it finds more than with one, and dividing by how much the
+    daily maxima scatter blinds it to sparse series.
 
     Attributes:
         learning: What becomes of the slots that are learnt next.
     """
 
     __slots__ = (
-        "_cost", "_cost_now", "_expected", "_hour", "_hours", "_late", "_mode", "_slots", "_spread", "_tail",
+        "_cost", "_cost_now", "_expected", "_hour", "_hours", "_late", "_mode", "_slots", "_tail",
         "_top_hour", "_top_hour_now", "_top_slot", "_top_slot_now", "learning",
     )  # fmt: skip
 
@@ -48,15 +41,15 @@ class SpendDetector:
         self._mode = Learning.USUAL
         self._top_slot_now = self._top_hour_now = self._cost_now = 0.0
         self._late: tuple[float, Learning] = (0.0, Learning.LEFT_OUT)
-        self._top_slot = self._top_hour = self._spread = 0.0
+        self._top_slot = self._top_hour = 0.0
         self._expected: dict[int, tuple[float, float]] = {}
 
     def score_one(self, slot: Slot) -> float:
         """How far a slot, or the hour that ends with it, is above the week; 0 within it, 1 may alert."""
         if slot.cost_usd <= 0 or self._top_slot <= 0 or self._top_hour <= 0:
             return 0.0
-        hour = math.log((slot.cost_usd + sum(self._tail)) / self._top_hour) / (HOUR_UNIT * self._spread)
-        ten = math.log(slot.cost_usd / self._top_slot) / (SLOT_UNIT * self._spread)
+        hour = math.log((slot.cost_usd + sum(self._tail)) / self._top_hour) / HOUR_UNIT
+        ten = math.log(slot.cost_usd / self._top_slot) / SLOT_UNIT
         return math.pow(max(0.0, hour, ten), POWER)
 
     def learn_one(self, slot: Slot) -> None:
@@ -92,7 +85,7 @@ class SpendDetector:
         """What reaches the evidence `level` in the next slot; 0 while nothing is known."""
         if self._top_slot <= 0 or self._top_hour <= 0:
             return 0.0
-        steps = min(level ** (1 / POWER) * self._spread, 50.0)
+        steps = min(level ** (1 / POWER), 50.0)
         ten = self._top_slot * math.exp(SLOT_UNIT * steps)
         hour = self._top_hour * math.exp(HOUR_UNIT * steps) - sum(self._tail)
         return max(0.0, min(ten, hour))
@@ -133,16 +126,8 @@ class SpendDetector:
     def _derive(self) -> None:
         """What the stored hours say together."""
         self._expected.clear()
-        hours = self._hours.values
         self._top_slot = max(self._slots.values)
-        tops = [max(hours[day : day + DAY_HOURS]) for day in range(0, WEEK_HOURS, DAY_HOURS)]
-        self._top_hour = max(tops)
-        logs = [math.log(top) for top in tops if top > 0]
-        mean = sum(logs) / len(logs) if logs else 0.0
-        scatter = sum((one - mean) ** 2 for one in logs) / len(logs) if logs else 0.0
-        if len(logs) < _DAYS_MIN:
-            scatter = max(scatter, SPREAD_UNKNOWN**2)
-        self._spread = math.sqrt(scatter + SPREAD_FLOOR**2)
+        self._top_hour = max(self._hours.values)
 
     def pack(self, packer: Packer) -> None:
         """Writes what is needed to go on."""
