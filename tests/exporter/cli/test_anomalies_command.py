@@ -99,7 +99,9 @@ def test_the_latest_come_first_and_those_that_ended_long_ago_are_left_out(config
 def test_a_list_in_a_pipe_is_one_line_for_each_and_obeys_no_span(config):
     lines = run(config, "list").stdout.splitlines()
     assert len(lines) == 5
-    assert re.search(r"^aaaaaaaaaaaa +\S+ \S+ +2h [0-5]m +\$58\.00 +open +prod: spend \$62\.00 instead", lines[1])
+    assert re.search(
+        r"^aaaaaaaaaaaa +\S+ \S+ +2h [0-5]m +\$58\.00 +open +prod: spend \$62\.00 instead", lines[1]
+    )
     assert "user bob +$40.00" in lines[1]
     assert "\x1b" not in run(config, "list").stdout + run(config, "show", "aaaaaaaaaaaa").stdout
 
